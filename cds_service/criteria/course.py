@@ -1,0 +1,142 @@
+"""Courses of a therapy given in cycles: records become cycles, cycles become the initial course.
+
+The same cycle is often recorded twice (an administration and a statement). Records up to a few days
+apart are one cycle, records far apart are two; between the two the count is uncertain, and both
+counts are kept. Sources: "What counts as a fact", the ``prrt-exposure`` rule, details 29, 30, 39.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date
+from decimal import Decimal
+
+import msgspec
+
+from cds_service.criteria.view import View
+from cds_service.record.model import Exposure, ProcedureDone, Strength
+from cds_service.trial.rules import CourseRule
+
+
+class Cycle(msgspec.Struct, frozen=True):
+    """One cycle: every record of it, dated by the first."""
+
+    day: date
+    records: tuple[Exposure, ...]
+
+    def activity(self, agreement: Decimal) -> Decimal | None:
+        """The activity in MBq; None where none is recorded or the records disagree."""
+        found = [one.activity for one in self.records if one.activity is not None]
+        if not found or self.activity_unusable(agreement):
+            return None
+        return found[0]
+
+    def activity_unusable(self, agreement: Decimal) -> bool:
+        """Whether an activity is recorded that cannot be used.
+
+        Args:
+            agreement: the fraction by which two activities of one cycle may differ.
+        """
+        if any(one.activity_problem for one in self.records):
+            return True
+        found = [one.activity for one in self.records if one.activity is not None]
+        return bool(found) and max(found) - min(found) > agreement * max(found)
+
+
+class Course(msgspec.Struct, frozen=True):
+    """The initial course, and the cycles after it."""
+
+    cycles: tuple[Cycle, ...]
+    later: tuple[Cycle, ...]
+
+    @property
+    def last(self) -> date:
+        """The day of the last cycle of the initial course."""
+        return self.cycles[-1].day
+
+
+class Courses(msgspec.Struct, frozen=True):
+    """Everything recorded of the therapy.
+
+    Args:
+        low: the course with the lower count of cycles; None where no dated cycle was given.
+        high: the course with the higher count.
+        undated: given cycles without a date.
+        periods: given records that cover a period without saying how many cycles.
+        uncertain: records that do not show that a cycle was given (ordered, by words, no agent).
+    """
+
+    low: Course | None
+    high: Course | None
+    undated: tuple[Exposure, ...]
+    periods: tuple[Exposure, ...]
+    uncertain: tuple[Exposure | ProcedureDone, ...]
+
+    @property
+    def variants(self) -> tuple[Course, ...]:
+        """The courses to evaluate: one, or two where the count is uncertain."""
+        if self.low is None or self.high is None:
+            return ()
+        return (self.low,) if self.low == self.high else (self.low, self.high)
+
+    @property
+    def latest_cycle(self) -> date | None:
+        """The day of the latest cycle of all."""
+        days = [cycle.day for course in self.variants for cycle in course.cycles + course.later]
+        return max(days, default=None)
+
+
+def read_courses(rule: CourseRule, view: View) -> Courses:
+    """Sort a patient's records of the therapy into cycles and courses."""
+    barred = frozenset(rule.not_therapy)
+    records = [one for one in view.exposures(rule.therapy) if not one.concepts & barred]
+    given = [one for one in records if one.strength is Strength.GIVEN]
+    undated = tuple(one for one in given if one.start is None)
+    periods = tuple(one for one in given if one.start is not None and _is_period(rule, one))
+    single = [one for one in given if one.start is not None and not _is_period(rule, one)]
+    low = _course(rule, _cycles(single, rule.separate_event_days - 1))
+    high = _course(rule, _cycles(single, rule.same_event_days))
+    uncertain = [one for one in records if one.strength is not Strength.GIVEN]
+    return Courses(low, high, undated, periods, (*uncertain, *_unnamed(rule, view, high)))
+
+
+def _is_period(rule: CourseRule, one: Exposure) -> bool:
+    if not one.period or one.start is None:
+        return False
+    return one.end is None or (one.end.first - one.start.first).days > rule.same_event_days
+
+
+def _cycles(records: Iterable[Exposure], same_event_days: int) -> tuple[Cycle, ...]:
+    """Group records: at most so many days after an event's first record is the same event."""
+    groups: list[list[Exposure]] = []
+    for one in sorted(records, key=_start):
+        if groups and (_start(one) - _start(groups[-1][0])).days <= same_event_days:
+            groups[-1].append(one)
+        else:
+            groups.append([one])
+    return tuple(Cycle(_start(group[0]), tuple(group)) for group in groups)
+
+
+def _start(one: Exposure) -> date:
+    if one.start is None:
+        raise ValueError("an undated record has no start")
+    return one.start.first
+
+
+def _course(rule: CourseRule, cycles: Sequence[Cycle]) -> Course | None:
+    if not cycles:
+        return None
+    first = cycles[0].day
+    initial = tuple(c for c in cycles if (c.day - first).days <= rule.course_days)
+    return Course(initial, tuple(cycles[len(initial) :]))
+
+
+def _unnamed(rule: CourseRule, view: View, course: Course | None) -> list[ProcedureDone]:
+    """Radionuclide therapies with no agent named, but for those that record a known cycle."""
+    days = [cycle.day for cycle in (course.cycles + course.later if course else ())]
+    return [
+        one
+        for one in view.procedures(rule.unnamed_therapy)
+        if one.when is None
+        or all(abs((one.when.first - day).days) > rule.same_event_days for day in days)
+    ]

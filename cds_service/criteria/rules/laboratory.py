@@ -1,0 +1,387 @@
+"""Rules on laboratory results: a limit, a multiple of normal, a derived count, a clearance."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from typing import Literal
+
+import msgspec
+
+from cds_service.criteria.finding import Context, Finding
+from cds_service.criteria.latest import Latest, against, day_of, latest
+from cds_service.criteria.normal import upper_limit
+from cds_service.record.dates import birthday, completed_years
+from cds_service.record.model import Result, ResultState, Span
+from cds_service.trial.rules import ClearanceRule, Derivation, LabRule
+
+# --- The latest result against a limit ---------------------------------------------------------
+
+
+def lab(rule: LabRule, context: Context) -> Finding:
+    """The latest result in the window against the limit."""
+    every = context.view.results(rule.result)
+    deciding = latest(_recent(every, rule.within_days, context))
+    if deciding is not None:
+        return _decide(rule, deciding, context)
+    derived = _derive(rule, context)
+    if derived is not None:
+        return derived
+    older = latest(every)
+    if older is None:
+        return Finding("none")
+    values = {"value": _shown(older.results), "date": day_of(older.results)}
+    return Finding("outdated", older.results, values)
+
+
+def _recent(found: Iterable[Result], days: int, context: Context) -> list[Result]:
+    clock = context.view.clock
+    return [
+        one for one in found if one.when is not None and clock.within_days(one.when.first, days)
+    ]
+
+
+def _decide(rule: LabRule, deciding: Latest, context: Context) -> Finding:
+    facts = deciding.results
+    values = {"value": _shown(facts), "date": day_of(facts), "limit": _limit_shown(rule, context)}
+    broken = deciding.unusable
+    if broken is not None:
+        return Finding("unusable", facts, values | {"problem": broken.problem or ""})
+    said = {_against(rule, one, context) for one in facts}
+    if len(said) > 1:
+        return Finding("disagree", facts, values)
+    phrases = (
+        (("advisory_older", {"date": values["date"]}),) if deciding.passed_over else ()
+    )
+    finding = Finding(said.pop(), facts, values, phrases=phrases)
+    if finding.outcome in ("not_met", "straddles") and rule.exception_diagnosis:
+        return _exception(rule, finding, context)
+    return finding
+
+
+def _against(rule: LabRule, one: Result, context: Context) -> str:
+    limit = rule.limit
+    if rule.times_uln is not None:
+        normal = upper_limit(one, rule.uln, context)
+        if normal is None:
+            return "no_uln"
+        limit = rule.times_uln * normal
+    if one.amount is None or limit is None:
+        return "unusable"
+    return against(one.amount, rule.comparison, limit)
+
+
+def _limit_shown(rule: LabRule, context: Context) -> str:
+    if rule.limit is None:
+        return f"{rule.times_uln}"
+    quantity = context.words.quantity_of(frozenset(rule.result))
+    return context.words.shown(quantity, rule.limit) if quantity else f"{rule.limit}"
+
+
+def _exception(rule: LabRule, finding: Finding, context: Context) -> Finding:
+    """A diagnosis for which the public text has lost its number: a person, or the site, decides."""
+    found = context.view.diagnoses(rule.exception_diagnosis)
+    if not found:
+        return finding
+    facts = (*finding.facts, *found)
+    multiple = context.site.exception_multiple
+    confirmed = any(one.confirmed for one in found)
+    if multiple is None or not confirmed:
+        return Finding("exception_open", facts, finding.values)
+    said = set()
+    for one in finding.facts:
+        normal = upper_limit(one, rule.uln, context) if isinstance(one, Result) else None
+        if normal is None or not isinstance(one, Result) or one.amount is None:
+            return finding
+        said.add(against(one.amount, "<=", multiple * normal))
+    values = finding.values | {"limit": f"{multiple}"}
+    if len(said) > 1:
+        return Finding("disagree", facts, values)
+    outcome = said.pop()
+    return Finding(outcome if outcome == "straddles" else f"exception_{outcome}", facts, values)
+
+
+# --- Derived counts ----------------------------------------------------------------------------
+
+
+class _Sampled(msgspec.Struct, frozen=True):
+    """Results that were measured at one sampling time."""
+
+    parts: tuple[Result, ...]
+    amount: Span
+
+
+def _derive(rule: LabRule, context: Context) -> Finding | None:
+    """The count of the latest sampling time from which one can be made."""
+    best: tuple[object, Derivation, tuple[Result, ...]] | None = None
+    for derivation in rule.derived:
+        for parts in _sampling_times(rule, derivation, context):
+            key = _sampling_key(parts)
+            if best is None or key > best[0]:  # type: ignore[operator]
+                best = (key, derivation, parts)
+    if best is None:
+        return None
+    return _decide_derived(rule, best[1], best[2], context)
+
+
+def _sampling_key(parts: Sequence[Result]) -> tuple[object, ...]:
+    when = parts[0].when
+    if when is None:
+        raise ValueError("an undated result has no sampling time")
+    return (when.first, when.instant is not None, when.instant)
+
+
+def _sampling_times(
+    rule: LabRule, derivation: Derivation, context: Context
+) -> list[tuple[Result, ...]]:
+    """Every combination of one result for each part, all of one sampling time."""
+    wanted = [*([derivation.total] if derivation.total else []), *derivation.sum_of]
+    pools = [
+        [
+            one
+            for one in _recent(context.view.results(concepts), rule.within_days, context)
+            if one.state is not ResultState.EMPTY
+        ]
+        for concepts in wanted
+    ]
+    found = []
+    for anchor in pools[0]:
+        parts = [anchor]
+        for pool in pools[1:]:
+            match = next((one for one in pool if _same_sampling(anchor, one)), None)
+            if match is not None:
+                parts.append(match)
+        if len(parts) == len(wanted):
+            found.append(tuple(parts))
+    return found
+
+
+def _same_sampling(one: Result, other: Result) -> bool:
+    return bool(set(one.sampled) & set(other.sampled))
+
+
+def _decide_derived(
+    rule: LabRule, derivation: Derivation, parts: tuple[Result, ...], context: Context
+) -> Finding:
+    values = {
+        "value": _shown(parts), "date": day_of(parts), "limit": _limit_shown(rule, context),
+    }  # fmt: skip
+    broken = next((one for one in parts if one.state is ResultState.UNUSABLE), None)
+    spans = [one.amount for one in parts if one.amount is not None]
+    if broken is not None or len(spans) < len(parts) or rule.limit is None:
+        problem = broken.problem if broken is not None else ""
+        return Finding("unusable", parts, values | {"problem": problem or ""})
+    amount = _combined(spans, with_total=bool(derivation.total))
+    quantity = context.words.quantity_of(frozenset(rule.result))
+    if quantity and amount.exact is not None:
+        values["value"] = context.words.shown(quantity, amount.exact)
+    outcome = against(amount, rule.comparison, rule.limit)
+    how = ", ".join(f"{one.source.display} {one.normalized}" for one in parts)
+    return Finding(outcome, parts, values, phrases=(("derived", {"how": how}),))
+
+
+def _combined(spans: Sequence[Span], *, with_total: bool) -> Span:
+    if not with_total:
+        return _sum(spans)
+    share = _sum(spans[1:])
+    return _times(spans[0], share, Decimal(1) / Decimal(100))
+
+
+def _sum(spans: Sequence[Span]) -> Span:
+    lows = [one.low if one.low is not None else Decimal(0) for one in spans]
+    highs = [one.high for one in spans]
+    return Span(
+        sum(lows, Decimal(0)),
+        None if None in highs else sum((h for h in highs if h is not None), Decimal(0)),
+        any(one.low_open for one in spans),
+        any(one.high_open for one in spans),
+    )
+
+
+def _times(one: Span, other: Span, factor: Decimal) -> Span:
+    low = (one.low or Decimal(0)) * (other.low or Decimal(0)) * factor
+    high = None
+    if one.high is not None and other.high is not None:
+        high = one.high * other.high * factor
+    return Span(low, high, one.low_open or other.low_open, one.high_open or other.high_open)
+
+
+def _shown(facts: Sequence[Result]) -> str:
+    return ", ".join(dict.fromkeys(one.normalized or one.original for one in facts))
+
+
+# --- Creatinine clearance ----------------------------------------------------------------------
+
+
+def creatinine_clearance(rule: ClearanceRule, context: Context) -> Finding:
+    """A recorded clearance of the window decides; else the Cockcroft-Gault formula."""
+    recorded = context.view.results((*rule.measured, *rule.calculated))
+    recent = [
+        one
+        for one in _recent(recorded, rule.within_days, context)
+        if one.state is not ResultState.EMPTY
+    ]
+    if recent:
+        return _recorded(rule, _measured_first(rule, recent), context)
+    return _computed(rule, context)
+
+
+def _measured_first(rule: ClearanceRule, recent: Sequence[Result]) -> list[Result]:
+    """The results of the latest day: the measured ones, or else the calculated ones."""
+    day = max(one.when.first for one in recent if one.when is not None)
+    of_day = [one for one in recent if one.when is not None and one.when.first == day]
+    measured = [one for one in of_day if one.concepts.intersection(rule.measured)]
+    return measured or of_day
+
+
+def _recorded(rule: ClearanceRule, results: Sequence[Result], context: Context) -> Finding:
+    deciding = latest(results)
+    if deciding is None:
+        return Finding("none")
+    facts = deciding.results
+    values = {
+        "value": _shown(facts), "date": day_of(facts), "limit": f"{rule.limit}",
+        "how": context.phrase("how_recorded"),
+    }  # fmt: skip
+    if deciding.unusable is not None:
+        return Finding("unusable", facts, values | {"problem": deciding.unusable.problem or ""})
+    said = {_over(rule, one.amount) for one in facts}
+    return Finding(said.pop() if len(said) == 1 else "disagree", facts, values)
+
+
+def _over(rule: ClearanceRule, amount: Span | None) -> str:
+    return "unusable" if amount is None else against(amount, ">", rule.limit)
+
+
+class _Inputs(msgspec.Struct, frozen=True):
+    """The inputs of the formula, each settled on the deciding results."""
+
+    creatinine: Latest
+    weight: Latest
+    age: int
+    sex: Literal["male", "female"]
+
+
+def _computed(rule: ClearanceRule, context: Context) -> Finding:
+    view = context.view
+    every = view.results(rule.creatinine)
+    creatinine = latest(_recent(every, rule.within_days, context))
+    if creatinine is None:
+        older = latest(every)
+        if older is None:
+            return Finding("none")
+        values = {"value": _shown(older.results), "date": day_of(older.results)}
+        return Finding("outdated", older.results, values)
+    weight = latest(_recent(view.results(rule.weight), rule.weight_within_days, context))
+    birth = view.birth()
+    sex = view.sex()
+    missing = [
+        context.phrase(key)
+        for key, absent in (
+            ("missing_weight", weight is None),
+            ("missing_sex", sex is None),
+            ("missing_birth_date", birth is None),
+        )
+        if absent
+    ]
+    if missing or weight is None or birth is None or sex is None:
+        return Finding("incomplete", creatinine.results, {"what": ", ".join(missing)})
+    age = completed_years(birth, view.clock.today)
+    view.clock.note(birthday(birth, age + 1))
+    inputs = _Inputs(creatinine, weight, age, "male" if sex == "male" else "female")
+    return _from_inputs(rule, inputs, context)
+
+
+def _from_inputs(rule: ClearanceRule, inputs: _Inputs, context: Context) -> Finding:
+    facts = (*inputs.creatinine.results, *inputs.weight.results)
+    for one in facts:
+        if one.state is ResultState.UNUSABLE or one.amount is None:
+            values = {"problem": one.problem or "", "value": one.original, "date": day_of([one])}
+            return Finding("unusable", facts, values)
+    said = {
+        _formula(rule, inputs, kilograms.amount, level.amount)
+        for level in inputs.creatinine.results
+        for kilograms in inputs.weight.results
+        if level.amount is not None and kilograms.amount is not None
+    }
+    values = {
+        "value": _clearance_shown(rule, inputs, context),
+        "date": day_of(inputs.creatinine.results),
+        "limit": f"{rule.limit}",
+        "how": context.phrase(
+            "how_computed",
+            creatinine=_shown(inputs.creatinine.results),
+            weight=_shown(inputs.weight.results),
+            age=str(inputs.age),
+        ),
+    }
+    if len(said) > 1:
+        return Finding("disagree", facts, values)
+    outcome = said.pop()
+    return Finding(outcome, facts, values, phrases=_ideal(rule, inputs, outcome, context))
+
+
+def _formula(rule: ClearanceRule, inputs: _Inputs, weight: Span, creatinine: Span) -> str:
+    """Compare without dividing, so that a value exactly on the limit stays there."""
+    factor = _per_kilogram(rule, inputs)
+    divisor = rule.divisor * rule.limit
+    # Clearance > limit  <=>  factor x weight > limit x divisor x creatinine.
+    product = Span(
+        None if weight.low is None else weight.low * factor,
+        None if weight.high is None else weight.high * factor,
+        weight.low_open,
+        weight.high_open,
+    )
+    bound = Span(
+        None if creatinine.low is None else creatinine.low * divisor,
+        None if creatinine.high is None else creatinine.high * divisor,
+        creatinine.low_open,
+        creatinine.high_open,
+    )
+    if bound.high is not None and against(product, ">", bound.high) == "met":
+        return "met"
+    if bound.low is not None and against(product, "<=", bound.low) == "met":
+        return "not_met"
+    return "straddles"
+
+
+def _per_kilogram(rule: ClearanceRule, inputs: _Inputs) -> Decimal:
+    """(140 - age) x (0.85 if female) x the umol/L of 1 mg/dL: creatinine is held in umol/L."""
+    sex_factor = rule.female_factor if inputs.sex == "female" else Decimal(1)
+    return (rule.age_minuend - inputs.age) * sex_factor * rule.creatinine_umol_per_mg_dl
+
+
+def _clearance(
+    rule: ClearanceRule, inputs: _Inputs, weight: Decimal, creatinine: Decimal
+) -> Decimal:
+    return _per_kilogram(rule, inputs) * weight / (rule.divisor * creatinine)
+
+
+def _clearance_shown(rule: ClearanceRule, inputs: _Inputs, context: Context) -> str:
+    weight = inputs.weight.results[0].amount
+    creatinine = inputs.creatinine.results[0].amount
+    if weight is None or creatinine is None or not weight.exact or not creatinine.exact:
+        return ""
+    value = _clearance(rule, inputs, weight.exact, creatinine.exact)
+    quantity = context.words.quantity_of(frozenset(rule.measured))
+    rounded = value.quantize(Decimal("0.1"))
+    return context.words.shown(quantity, rounded) if quantity else f"{rounded}"
+
+
+def _ideal(
+    rule: ClearanceRule, inputs: _Inputs, outcome: str, context: Context
+) -> tuple[tuple[str, dict[str, str]], ...]:
+    """An advisory where the ideal weight would change the answer (actual weight decides)."""
+    height = latest(context.view.results(rule.height, dated=False))
+    amount = height.results[0].amount if height else None
+    if amount is None or amount.exact is None:
+        return ()
+    base = rule.ideal_weight_male_kg if inputs.sex == "male" else rule.ideal_weight_female_kg
+    inches = amount.exact / rule.cm_per_inch
+    ideal = base + rule.ideal_weight_kg_per_inch * (inches - rule.ideal_weight_from_inches)
+    creatinine = inputs.creatinine.results[0].amount
+    if ideal <= 0 or creatinine is None:
+        return ()
+    if _formula(rule, inputs, Span(ideal, ideal), creatinine) == outcome:
+        return ()
+    return (("advisory_ideal_weight", {"ideal": f"{ideal.quantize(Decimal(1))} kg"}),)

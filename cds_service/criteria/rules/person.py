@@ -1,0 +1,113 @@
+"""Rules on the person: age, what only a person knows, site settings, consent, performance status."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from decimal import Decimal
+
+from cds_service.criteria.finding import Context, Finding, dated, shown_date
+from cds_service.criteria.latest import against, day_of, latest
+from cds_service.record.dates import birthday, completed_years
+from cds_service.record.model import Result, Span
+from cds_service.trial.rules import (
+    AgeRule,
+    AttestationRule,
+    ConsentRule,
+    PerformanceRule,
+    SiteSettingRule,
+)
+
+
+def age(rule: AgeRule, context: Context) -> Finding:
+    """Completed years on the day of enrolment."""
+    view = context.view
+    birth = view.birth()
+    if birth is None:
+        return Finding("no_birth_date")
+    values = {
+        "age": str(completed_years(birth, view.clock.today)),
+        "birthday": birthday(birth, rule.minimum_years).isoformat(),
+    }
+    if view.clock.has_birthday(birth, rule.minimum_years):
+        return Finding("old_enough", values=values)
+    return Finding("too_young", values=values)
+
+
+def attestation(rule: AttestationRule, context: Context) -> Finding:  # noqa: ARG001
+    """A person has to answer."""
+    return Finding("ask", values={"languages": ", ".join(context.view.patient.languages)})
+
+
+def site_setting(rule: SiteSettingRule, context: Context) -> Finding:
+    """The site's configuration answers."""
+    answer = context.site.settings.get(rule.setting)
+    if answer is None:
+        return Finding("not_configured")
+    return Finding("yes" if answer else "no")
+
+
+def consent(rule: ConsentRule, context: Context) -> Finding:
+    """An active consent to this trial."""
+    found = context.view.consents(rule.consent)
+    if found:
+        return Finding("signed", tuple(found), {"date": shown_date(found[0].when)})
+    return Finding("ask")
+
+
+def performance_status(rule: PerformanceRule, context: Context) -> Finding:
+    """The latest score of the scale, or else of the one that stands in for it."""
+    deciding = latest(context.view.results(rule.scale))
+    if deciding is None:
+        return _other_scale(rule, context)
+    facts = deciding.results
+    values = {"value": _shown(facts), "date": day_of(facts)}
+    if deciding.unusable is not None:
+        return Finding("unusable", facts, values)
+    found = {_against(rule, one) for one in facts}
+    if len(found) > 1:
+        return Finding("disagree", facts, values)
+    return Finding(found.pop(), facts, values, phrases=_old(rule, context, facts))
+
+
+def _against(rule: PerformanceRule, one: Result) -> str:
+    amount = one.amount
+    if amount is None:
+        for score, answer in enumerate(rule.answers):
+            if answer in one.answers:
+                amount = Span(Decimal(score), Decimal(score))
+    return "unusable" if amount is None else against(amount, "<=", rule.maximum)
+
+
+def _other_scale(rule: PerformanceRule, context: Context) -> Finding:
+    deciding = latest(context.view.results(rule.other_scale))
+    if deciding is None:
+        return Finding("none")
+    facts = deciding.results
+    values = {"value": _shown(facts), "date": day_of(facts)}
+    if any(one.amount is None for one in facts):
+        return Finding("unusable", facts, values)
+    found = {_converted(rule, one.amount) for one in facts if one.amount is not None}
+    if len(found) > 1:
+        return Finding("disagree", facts, values)
+    return Finding(found.pop(), facts, values, phrases=_old(rule, context, facts))
+
+
+def _converted(rule: PerformanceRule, amount: Span) -> str:
+    if against(amount, ">=", rule.other_met_from) == "met":
+        return "converted_met"
+    if against(amount, "<=", rule.other_not_met_to) == "met":
+        return "converted_not_met"
+    return "converted_unclear"
+
+
+def _shown(facts: Sequence[Result]) -> str:
+    return ", ".join(dict.fromkeys(one.normalized or one.original for one in facts)) or dated(facts)
+
+
+def _old(
+    rule: PerformanceRule, context: Context, facts: Sequence[Result]
+) -> tuple[tuple[str, dict[str, str]], ...]:
+    when = facts[0].when
+    if when is None or context.view.clock.days_since(when.first) <= rule.advisory_days:
+        return ()
+    return (("advisory_old", {"date": when.shown()}),)

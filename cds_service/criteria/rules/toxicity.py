@@ -1,0 +1,94 @@
+"""The rule on toxicity that is still there after a course of therapy.
+
+Sources: the ``toxicity`` rule, details 1, 19 and 43 of the eligibility rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from decimal import Decimal
+
+from cds_service.criteria.course import read_courses
+from cds_service.criteria.finding import Context, Finding, dated
+from cds_service.criteria.latest import against, latest
+from cds_service.criteria.normal import upper_limit
+from cds_service.record.model import AdverseEvent, Result, ResultState
+from cds_service.trial.rules import ToxicityLimit, ToxicityRule
+
+
+def toxicity(rule: ToxicityRule, context: Context) -> Finding:
+    """The latest results since the latest cycle of all; beyond a limit of grade 3 they exclude."""
+    since = read_courses(rule.course, context.view).latest_cycle
+    severe = [one for one in context.view.adverse_events() if one.severe and not one.resolved]
+    if since is None:
+        return _judge([], severe)
+    listed: list[Result] = []
+    toxic: list[Result] = []
+    for deciding in _deciding(rule, since, context):
+        listed.extend(deciding[0])
+        if deciding[1]:
+            toxic.extend(deciding[0])
+    if toxic:
+        return Finding("toxic", tuple(toxic), {"what": _values(toxic)})
+    return _judge(listed, severe)
+
+
+def _judge(listed: Sequence[Result], severe: Sequence[AdverseEvent]) -> Finding:
+    values = {"found": _values(listed), "listed": dated(severe)}
+    return Finding("judge", (*listed, *severe), values)
+
+
+def _values(results: Sequence[Result]) -> str:
+    texts = (f"{one.source.display} {one.normalized or one.original}" for one in results)
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _deciding(
+    rule: ToxicityRule, since: date, context: Context
+) -> list[tuple[tuple[Result, ...], bool]]:
+    """For each limit and each graded finding: the latest results, and whether they are beyond."""
+    found = []
+    for limit in rule.limits:
+        newest = latest(_window(rule, since, limit.result, context))
+        if newest is not None:
+            beyond = all(_beyond(limit, one, context) for one in newest.results)
+            found.append((newest.results, beyond))
+    by_label: dict[tuple[str, ...], list[Result]] = {}
+    for one in _window(rule, since, rule.graded, context):
+        by_label.setdefault(one.labels, []).append(one)
+    for group in by_label.values():
+        newest = latest(group)
+        if newest is not None:
+            grades = [one.amount for one in newest.results]
+            limit_grade = Decimal(rule.grade_limit)
+            beyond = all(g is not None and against(g, ">=", limit_grade) == "met" for g in grades)
+            found.append((newest.results, beyond))
+    return found
+
+
+def _window(
+    rule: ToxicityRule, since: date, concepts: Sequence[str], context: Context
+) -> list[Result]:
+    clock = context.view.clock
+    return [
+        one
+        for one in context.view.results(concepts)
+        if one.when is not None
+        and one.when.first > since
+        and clock.within_days(one.when.first, rule.within_days)
+    ]
+
+
+def _beyond(limit: ToxicityLimit, one: Result, context: Context) -> bool:
+    """Whether a result is surely beyond the limit; an unusable one decides nothing."""
+    if one.state is ResultState.UNUSABLE or one.amount is None:
+        return False
+    bound = limit.value
+    if limit.times_uln is not None:
+        quantity = context.words.quantity_of(one.concepts)
+        normal = upper_limit(one, quantity, context)
+        bound = None if normal is None else limit.times_uln * normal
+    if bound is None:
+        return False
+    return against(one.amount, "<" if limit.direction == "below" else ">", bound) == "met"

@@ -1,0 +1,190 @@
+"""What a criterion's status is when dates are vague, facts are doubtful or reads incomplete.
+
+A rule is written for exact facts. Here it is tried in every case that the record allows: each vague
+date on the days that could matter, each doubtful fact there and not there. If every case gives the
+same status, that is the status; if not, it is unknown. Then incomplete reads take back what they
+could overturn. Sources: "Time" (partial dates), details 1, 5 and 34 of the eligibility rules.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import date, timedelta
+from itertools import product
+from typing import Any
+
+import msgspec
+
+from cds_service.criteria.clock import Clock
+from cds_service.criteria.finding import Context, Finding, SiteFacts, Wording
+from cds_service.criteria.view import Fact, RecordIndex, Settled, View, possible_days
+from cds_service.record.model import Complete, Exposure, ProcedureDone
+from cds_service.report import Basis, Change, Status
+from cds_service.trial.schema import CriterionSpec
+
+# More cases than this are not tried: the status is then unknown, and the dates are named.
+MOST_CASES = 1024
+_MILDER: tuple[Change | None, ...] = ("time", "new_data", "permanent", None)
+_DAY = timedelta(days=1)
+
+
+class Judgement(msgspec.Struct):
+    """A criterion's status on one day, before attestations.
+
+    Args:
+        reason: ``imprecise``, ``doubtful`` or ``unread`` where the engine, not the rule, decided.
+        culprits: the facts with vague dates or doubts that made it so.
+        unread: how reads went that it depends on, as (resource type, reason).
+        unreadable: references of resources that may be about anything of a type it depends on.
+        flips: later days on which the status may be another one with no new data.
+    """
+
+    status: Status
+    basis: Basis | None
+    change: Change | None
+    finding: Finding
+    flips: set[date]
+    reason: str = ""
+    culprits: tuple[Fact, ...] = ()
+    unread: tuple[tuple[str, str], ...] = ()
+    unreadable: tuple[str, ...] = ()
+
+
+class Rulebook(msgspec.Struct, frozen=True):
+    """Everything a criterion is judged with, beside the record and the day."""
+
+    functions: dict[str, Any]
+    site: SiteFacts
+    words: Wording
+
+
+def judge(spec: CriterionSpec, index: RecordIndex, day: date, book: Rulebook) -> Judgement:
+    """Judge one criterion on one day."""
+    view = View(index, Clock(day))
+    finding = _find(spec, view, book)
+    judged = _judgement(spec, finding, view)
+    if view.loose or view.vague_birth:
+        judged = _across_cases(spec, index, view, judged, book)
+    return _with_reads(judged, index, view.reads)
+
+
+def _find(spec: CriterionSpec, view: View, book: Rulebook) -> Finding:
+    context = Context(view, book.site, book.words, spec.phrases)
+    finding: Finding = book.functions[spec.rule.kind](spec.rule, context)
+    return finding
+
+
+def _judgement(spec: CriterionSpec, finding: Finding, view: View) -> Judgement:
+    outcome = spec.outcomes[finding.outcome]
+    basis = outcome.basis
+    if basis is None and outcome.status in ("met", "not_met", "not_applicable"):
+        basis = "evidence"
+    return Judgement(outcome.status, basis, outcome.change, finding, set(view.clock.flips))
+
+
+# --- Cases -------------------------------------------------------------------------------------
+
+
+def _across_cases(
+    spec: CriterionSpec, index: RecordIndex, view: View, first: Judgement, book: Rulebook
+) -> Judgement:
+    loose, births = dict(view.loose), _births(view)
+    judged = [first]
+    if _case_count(loose.values(), births, view) <= MOST_CASES:
+        # A rule may ask for more facts in some cases than in others: two rounds see them all.
+        for settled, birth in _cases(loose, births, view):
+            tried = View(index, view.clock.__class__(view.clock.today), settled, birth)
+            judged.append(_judgement(spec, _find(spec, tried, book), tried))
+            view.reads |= tried.reads
+        flips = {flip for one in judged for flip in one.flips}
+        if len({one.status for one in judged}) == 1:
+            mildest = min(judged, key=lambda one: _MILDER.index(one.change))
+            mildest.flips = flips
+            return mildest
+    else:
+        flips = first.flips
+    doubtful = any(getattr(fact, "doubtful", False) for fact in loose.values())
+    return Judgement(
+        "unknown", None, None, first.finding, flips,
+        reason="doubtful" if doubtful else "imprecise",
+        culprits=tuple(loose.values()),
+    )  # fmt: skip
+
+
+def _births(view: View) -> Sequence[date | None]:
+    known = view.patient.birth
+    if not view.vague_birth or known is None:
+        return (None,)
+    return _days_that_matter(known.first, known.last, view)
+
+
+def _days_that_matter(first: date, last: date, view: View) -> tuple[date, ...]:
+    """The days of an interval on which a comparison can turn, both ends included."""
+    days = {first, last}
+    for other in view.exact_days | view.clock.windows:
+        days.update(day for day in (other - _DAY, other, other + _DAY) if first <= day <= last)
+    return tuple(sorted(days))
+
+
+def _case_count(loose: Iterable[Fact], births: Sequence[date | None], view: View) -> int:
+    count = len(births)
+    for fact in loose:
+        count *= len(_settlements(fact, view))
+    return count
+
+
+def _settlements(fact: Fact, view: View) -> tuple[Settled, ...]:
+    today = view.clock.today
+    starts: Sequence[date | None] = (None,)
+    ends: Sequence[date | None] = (None,)
+    if fact.when is not None and not fact.when.exact:
+        starts = _days_that_matter(*possible_days(fact.when, today), view)
+    end = fact.end if isinstance(fact, Exposure | ProcedureDone) else None
+    if end is not None and not end.exact:
+        first = possible_days(end, today)[0]
+        ends = _days_that_matter(first, max(first, min(end.last, today)), view)
+    cases = tuple(
+        Settled(start, finish)
+        for start, finish in product(starts, ends)
+        if start is None or finish is None or start <= finish
+    ) or (Settled(starts[0], ends[-1]),)
+    return (*cases, Settled(absent=True)) if getattr(fact, "doubtful", False) else cases
+
+
+def _cases(
+    loose: dict[int, Fact], births: Sequence[date | None], view: View
+) -> Iterator[tuple[dict[int, Settled], date | None]]:
+    keys = tuple(loose)
+    choices = [_settlements(loose[key], view) for key in keys]
+    for birth in births:
+        for chosen in product(*choices):
+            yield dict(zip(keys, chosen, strict=True)), birth
+
+
+# --- Reads -------------------------------------------------------------------------------------
+
+
+def _with_reads(judged: Judgement, index: RecordIndex, reads: set[str]) -> Judgement:
+    """Take back what an incomplete read, or a resource that could not be read, may overturn."""
+    record = index.record
+    judged.unread = tuple(
+        (name, state.reason)
+        for name in sorted(reads)
+        if not isinstance(state := record.reads.get(name, _NOT_ASKED), Complete)
+    )
+    judged.unreadable = tuple(
+        one.reference for one in record.unreadable if one.resource_type in reads
+    )
+    taken_back = judged.unread or (judged.unreadable and judged.basis == "absence")
+    settled = judged.status in ("met", "not_met", "not_applicable")
+    if taken_back and settled and not (judged.finding.stands or judged.finding.always):
+        judged.status, judged.basis, judged.change = "unknown", None, None
+        judged.reason = "unread" if judged.unread else "unreadable"
+    return judged
+
+
+class _NotAsked(msgspec.Struct, frozen=True):
+    reason: str = "not asked for"
+
+
+_NOT_ASKED = _NotAsked()

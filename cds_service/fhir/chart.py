@@ -1,0 +1,50 @@
+"""A chart as it was read: raw resources, and how the read of each type went.
+
+Both ways in (a Bundle, or prefetch and pull) end here, and the reader turns a chart into a record.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from cds_service.record.model import DataIssue, Read
+
+
+class Entry(msgspec.Struct, frozen=True):
+    """One resource as JSON bytes, with the URL it was found under (``urn:uuid:…`` or absolute)."""
+
+    raw: msgspec.Raw
+    full_url: str | None = None
+
+
+class Chart(msgspec.Struct, frozen=True):
+    """Everything read about one patient.
+
+    Args:
+        patient_id: the logical id asked for.
+        entries: every resource read, in the order found; may hold other patients' and broken ones.
+        reads: how the read of each FHIR resource type went; a type that is missing was not asked for.
+        base: base URL of the FHIR server, for references written in full; None where unknown.
+        issues: what went wrong on the way in.
+    """
+
+    patient_id: str
+    entries: tuple[Entry, ...]
+    reads: dict[str, Read]
+    base: str | None = None
+    issues: tuple[DataIssue, ...] = ()
+
+
+CHART_TYPES = (
+    "Condition",
+    "Observation",
+    "MedicationAdministration",
+    "MedicationStatement",
+    "MedicationRequest",
+    "MedicationDispense",
+    "Procedure",
+    "ImagingStudy",
+    "DiagnosticReport",
+    "AdverseEvent",
+    "Consent",
+)

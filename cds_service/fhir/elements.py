@@ -1,0 +1,247 @@
+"""How elements are read: codes, words, dates, quantities, modifiers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import date, timedelta, tzinfo
+from decimal import Decimal, InvalidOperation
+
+import msgspec
+
+from cds_service.fhir import views
+from cds_service.record.codes import CodeBook, Match
+from cds_service.record.dates import When, parse_when
+from cds_service.record.model import NO_CONCEPTS, Coding, DataIssue, Source, Unreadable
+from cds_service.record.units import UnitBook
+
+# Words longer than this are prose, and prose is no coded answer.
+_LONGEST_ANSWER = 60
+# Numbers beyond this many digits before or after the point are no measured value.
+_MOST_DIGITS = 40
+_FAR = date.max
+_MOST_KNOWN_WORDS = 20_000
+
+
+class Issues:
+    """Data issues and unreadable resources, as they are found."""
+
+    def __init__(self, found: list[DataIssue] | None = None) -> None:
+        self.found = found if found is not None else []
+        self.unreadable: list[Unreadable] = []
+
+    def add(self, code: str, reference: str, message: str) -> None:
+        """Note a data issue."""
+        self.found.append(DataIssue(code, reference, message))
+
+    def cannot_read(self, reference: str, kind: str, reason: str) -> None:
+        """Note a resource that may be about anything of its type."""
+        self.unreadable.append(Unreadable(reference, kind, reason))
+        self.add("unreadable", reference, reason)
+
+
+class Coder:
+    """Codes, words, units and dates by one site's tables and zone."""
+
+    def __init__(self, codes: CodeBook, units: UnitBook, zone: tzinfo) -> None:
+        self.codes = codes
+        self.units = units
+        self.zone = zone
+        self._names: dict[frozenset[str], str] = {}
+        self._known_words: dict[tuple[str, str], frozenset[str]] = {}
+
+    def match(self, *concepts: views.CodeableConcept | None) -> Match:
+        """What the codes of some CodeableConcepts stand for together."""
+        return self.codes.match_all(_keys(concepts))
+
+    def concepts(self, *concepts: views.CodeableConcept | None) -> frozenset[str]:
+        """The concepts of some CodeableConcepts' codes."""
+        keys = _keys(concepts)
+        return self.codes.match_all(keys).concepts if keys else NO_CONCEPTS
+
+    def answers(self, domains: Sequence[str], *concepts: views.CodeableConcept | None) -> frozenset[str]:
+        """The concepts of an answer: by its codes, or by its exact words."""
+        return self.concepts(*concepts) | self.exact(domains, words_of(concepts))
+
+    def exact(self, domains: Sequence[str], texts: Iterable[str]) -> frozenset[str]:
+        """The concepts of exact words, in any of the domains."""
+        found = NO_CONCEPTS
+        for text in texts:
+            if len(text) <= _LONGEST_ANSWER:
+                for domain in domains:
+                    found |= self._words(domain, text)
+        return found
+
+    def words(self, domain: str, texts: Iterable[str]) -> frozenset[str]:
+        """The concepts that whole words of some texts name."""
+        found = NO_CONCEPTS
+        for text in texts:
+            found |= self._words(domain, text)
+        return found
+
+    def _words(self, domain: str, text: str) -> frozenset[str]:
+        """Displays recur in every chart, so short texts are looked up once; prose is not kept."""
+        if len(text) > _LONGEST_ANSWER:
+            return self.codes.words(domain, text)
+        key = (domain, text)
+        found = self._known_words.get(key)
+        if found is None:
+            if len(self._known_words) >= _MOST_KNOWN_WORDS:
+                self._known_words.clear()
+            found = self._known_words[key] = self.codes.words(domain, text)
+        return found
+
+    def name(self, concepts: frozenset[str]) -> str:
+        """The name of the narrowest of some concepts."""
+        found = self._names.get(concepts)
+        if found is None:
+            narrowest = min(concepts, key=lambda c: (len(self.codes.descendants(c)), c), default=None)
+            found = self.codes.label(narrowest) if narrowest else ""
+            self._names[concepts] = found
+        return found
+
+    def source(
+        self,
+        reference: str,
+        concept: views.CodeableConcept | None,
+        display: str,
+        notes: tuple[str, ...] = (),
+    ) -> Source:
+        """Where a fact comes from, with its raw codes."""
+        return Source(reference, display or shown(concept), codings_of(concept), notes)
+
+    def display(self, concept: views.CodeableConcept | None, concepts: frozenset[str]) -> str:
+        """What a resource is about: in its own words, or else by our name with its code."""
+        own = next(iter(words_of([concept])), "")
+        name = self.name(concepts)
+        if own or not name:
+            return own or shown(concept)
+        code = code_of(concept)
+        return f"{name} ({code})" if code else name
+
+    def when(self, text: str | None, *, stand_in: str | None = None) -> When | None:
+        """Read a date; None where there is none."""
+        return None if text is None else parse_when(text, self.zone, stand_in=stand_in)
+
+
+# --- Codes and words ---------------------------------------------------------------------------
+
+
+def _keys(concepts: Iterable[views.CodeableConcept | None]) -> list[tuple[str | None, str | None]]:
+    return [
+        (coding.system, coding.code)
+        for concept in concepts
+        if concept is not None
+        for coding in concept.coding or ()
+    ]
+
+
+def codings_of(concept: views.CodeableConcept | None) -> tuple[Coding, ...]:
+    """The raw codes of a CodeableConcept."""
+    if concept is None:
+        return ()
+    return tuple(Coding(one.system, one.code, one.display) for one in concept.coding or ())
+
+
+def words_of(concepts: Iterable[views.CodeableConcept | None]) -> list[str]:
+    """The texts and displays of some CodeableConcepts."""
+    found: list[str] = []
+    for concept in concepts:
+        if concept is None:
+            continue
+        if concept.text:
+            found.append(concept.text)
+        found.extend(one.display for one in concept.coding or () if one.display)
+    return found
+
+
+def shown(concept: views.CodeableConcept | None) -> str:
+    """A CodeableConcept for a reader: its text, a display, or a code."""
+    if concept is None:
+        return ""
+    if concept.text:
+        return concept.text
+    codings = concept.coding or ()
+    return next((one.display for one in codings if one.display), None) or next(
+        (one.code for one in codings if one.code), ""
+    )
+
+
+def code_of(concept: views.CodeableConcept | None) -> str | None:
+    """The first code of a CodeableConcept, where a status is one code."""
+    if concept is None:
+        return None
+    return next((one.code for one in concept.coding or () if one.code), None)
+
+
+# --- Modifiers, references ---------------------------------------------------------------------
+
+
+def modified(view: views.Resource, *elements: views.Annotated | None) -> bool:
+    """Whether something that is not understood may change the meaning.
+
+    No modifier extension and no implicit rules are known to this service.
+    """
+    if view.modifier_extension or view.implicit_rules:
+        return True
+    return any(element is not None and element.modifier_extension for element in elements)
+
+
+def relative(reference: str) -> str:
+    """A reference without its version: ``Patient/2/_history/3`` names ``Patient/2``."""
+    return reference.split("/_history/", 1)[0]
+
+
+def references(found: Iterable[views.Reference] | None) -> tuple[str, ...]:
+    """The texts of some references, without versions."""
+    return tuple(relative(one.reference) for one in found or () if one.reference)
+
+
+# --- Dates -------------------------------------------------------------------------------------
+
+
+def period_end(period: views.Period, coder: Coder) -> When | None:
+    """The end of a period; of an open one every day from its start on."""
+    end = coder.when(period.end)
+    if end is not None:
+        return end
+    start = coder.when(period.start)
+    if start is None or start.unreadable:
+        return start
+    return When(start.first, _FAR, text=f"{period.start}/")
+
+
+def onset_at_age(age: views.Age, birth: When | None) -> When | None:
+    """The year of life in which something began, as days: from that birthday to the next."""
+    years = number(age.value)
+    if birth is None or birth.unreadable or years is None or age.code not in (None, "a"):
+        return None
+    whole = int(years)
+    try:
+        first = birth.first.replace(year=birth.first.year + whole, day=min(birth.first.day, 28))
+        last = birth.last.replace(year=birth.last.year + whole + 1, day=min(birth.last.day, 28))
+    except (ValueError, OverflowError):
+        return None
+    return When(first, last + timedelta(days=3), text=f"age {whole}", stand_in="onsetAge")
+
+
+# --- Numbers -----------------------------------------------------------------------------------
+
+
+def number(raw: msgspec.Raw) -> Decimal | None:
+    """A JSON number as an exact Decimal; None for anything else (a string is no number)."""
+    text = bytes(raw)
+    if not text or text[:1] not in b"-0123456789":
+        return None
+    try:
+        value = Decimal(text.decode("ascii"))
+    except (InvalidOperation, UnicodeDecodeError, ValueError):
+        return None
+    if not value.is_finite() or len(value.as_tuple().digits) > _MOST_DIGITS:
+        return None
+    return value if abs(value.adjusted()) <= _MOST_DIGITS else None
+
+
+def has(raw: msgspec.Raw) -> bool:
+    """Whether an element is there at all."""
+    text = bytes(raw)
+    return bool(text) and text != b"null"

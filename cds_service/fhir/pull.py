@@ -1,0 +1,269 @@
+"""Reading one patient's chart: what the EHR sent, then what that lacks, until the deadline.
+
+Two stages: the types that tell whether the chart is relevant, and the rest only if it is. Searches
+of a stage run side by side. Every type ends with a :class:`~cds_service.record.model.Read` that
+says how it went; only a Patient that cannot be had is an error. Whose resources these are is for
+the reader to check, one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+import msgspec
+
+from cds_service.errors import FhirError, PatientUnavailable
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.http import FhirClient
+from cds_service.fhir.paging import Pulled, Start, combine, read_search
+from cds_service.fhir.prefetch import MISSING, Prefetched
+from cds_service.fhir.queries import Search, SearchPlan, medications, search_types
+from cds_service.fhir.searchset import Found, read_resource
+from cds_service.fhir.versions import merge
+from cds_service.record.model import COMPLETE, Complete, DataIssue, Failed, Partial
+
+_NO_SERVER: Final = "and there is no FHIR server to ask"
+_MEDICATION: Final = re.compile(
+    r"Medication/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?"
+)
+# A Medication may name others as ingredients; a circle of them must end.
+_MEDICATION_ROUNDS: Final = 2
+
+Stage = dict[str, Pulled]
+
+
+async def pull_stage(
+    client: FhirClient, searches: Iterable[Search], patient_id: str, deadline: float
+) -> Stage:
+    """Run searches side by side; by resource type, what was found and how the read went.
+
+    Args:
+        client: the server.
+        searches: what to search for; several of one type count as one.
+        patient_id: whose.
+        deadline: time of the event loop at which everything stops. What was not read by then has
+            failed, and nothing goes on afterwards.
+    """
+    return await _run(client, [_start(search, patient_id) for search in searches], deadline)
+
+
+async def read_chart(
+    client: FhirClient | None,
+    plan: SearchPlan,
+    patient_id: str,
+    deadline: float,
+    relevant: Callable[[Chart], bool],
+    prefetched: Prefetched | None = None,
+) -> Chart:
+    """Read what a trial needs of a chart.
+
+    Args:
+        client: the server to ask for what was not sent; None where there is none.
+        plan: the trial's searches.
+        patient_id: whose chart.
+        deadline: time of the event loop at which reading stops.
+        relevant: whether a chart of the first stage is worth the second. Not asked where a read of
+            the first stage has a gap: what is missing might be what makes it relevant.
+        prefetched: what the EHR sent.
+
+    Raises:
+        PatientUnavailable: the Patient cannot be had, or the server answers with another one.
+    """
+    reading = _Reading(client, plan, patient_id, deadline, prefetched or Prefetched())
+    chart = await reading.relevance_stage()
+    whole = all(isinstance(read, Complete) for read in chart.reads.values())
+    if whole and not relevant(chart):
+        return chart
+    return await reading.rest()
+
+
+class _Reading:
+    """One chart being read."""
+
+    def __init__(
+        self,
+        client: FhirClient | None,
+        plan: SearchPlan,
+        patient_id: str,
+        deadline: float,
+        prefetched: Prefetched,
+    ) -> None:
+        self._client = client
+        self._plan = plan
+        self._patient_id = patient_id
+        self._deadline = deadline
+        self._prefetched = prefetched
+        self._found: list[Found] = []
+        self._issues: list[DataIssue] = []
+        self._stage: Stage = {}
+
+    async def relevance_stage(self) -> Chart:
+        """Read the Patient and what tells whether the chart is relevant.
+
+        Raises:
+            PatientUnavailable: see :func:`read_chart`.
+        """
+        refusals: list[Exception] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                # Without a patient there is no answer, so a failure here ends the searches at once.
+                patient = group.create_task(self._patient())
+                stage = group.create_task(self._read(self._plan.relevance))
+        except* PatientUnavailable as failures:
+            refusals += failures.exceptions
+        # Raised out here, since an error raised above would come out wrapped in a group.
+        for refusal in refusals:
+            raise refusal
+        self._found.append(patient.result())
+        self._take(stage.result())
+        await self._resolve_medications()
+        return self._chart()
+
+    async def rest(self) -> Chart:
+        """Read the rest."""
+        self._take(await self._read(self._plan.rest))
+        return self._chart()
+
+    def _take(self, stage: Stage) -> None:
+        self._stage |= stage
+        for pulled in stage.values():
+            self._found += pulled.found
+            self._issues += pulled.issues
+
+    def _chart(self) -> Chart:
+        merged = merge(self._found)
+        return Chart(
+            patient_id=self._patient_id,
+            entries=merged.entries,
+            reads={type_: pulled.read for type_, pulled in self._stage.items()},
+            base=self._client.base_url if self._client else None,
+            issues=tuple(dict.fromkeys((*self._issues, *merged.issues))),
+        )
+
+    async def _patient(self) -> Found:
+        """The Patient, sent or read."""
+        if self._prefetched.patient is not None:
+            return self._prefetched.patient
+        if self._client is None:
+            raise PatientUnavailable(f"Patient: {self._prefetched.no_patient} {_NO_SERVER}")
+        url = self._plan.patient_url(self._patient_id)
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                body = await self._client.get_json(url, deadline=self._deadline)
+            found = read_resource(msgspec.Raw(body))
+        except TimeoutError:
+            raise PatientUnavailable("Patient: timed out") from None
+        except FhirError as error:
+            raise PatientUnavailable(f"Patient: {error}") from error
+        if found.resource_type != "Patient" or found.id != self._patient_id:
+            raise PatientUnavailable("Patient: the server answered with something else")
+        return found
+
+    async def _read(self, searches: Sequence[Search]) -> Stage:
+        """What was sent of some types, and the rest of them from the server."""
+        types = search_types(searches)
+        sent = {type_: self._as_sent(type_) for type_ in types}
+        if self._client is None:
+            return sent
+        lacking = [type_ for type_ in types if not isinstance(sent[type_].read, Complete)]
+        starts = [start for type_ in lacking for start in self._starts(type_, searches)]
+        pulled = await _run(self._client, starts, self._deadline)
+        return sent | {type_: _better(sent[type_], pulled[type_]) for type_ in lacking}
+
+    def _starts(self, type_: str, searches: Sequence[Search]) -> list[Start]:
+        """Where to read on: after the page that was sent, or from the beginning."""
+        page = self._prefetched.pages.get(type_)
+        if self._client is not None and page is not None and page.next_url and not page.troubles:
+            address = self._client.address(page.next_url)
+            if address is not None:
+                return [Start(type_, address, first=page)]
+        return [_start(item, self._patient_id) for item in searches if item.resource_type == type_]
+
+    def _as_sent(self, type_: str) -> Pulled:
+        """What was sent of a type, as all there is."""
+        page = self._prefetched.pages.get(type_)
+        if page is None:
+            why = self._prefetched.unread.get(type_, MISSING)
+            return Pulled(read=Failed(f"{why} {_NO_SERVER}"))
+        reason = "; ".join(page.troubles) or "provided in part"
+        return Pulled(page.found, COMPLETE if page.whole else Partial(reason), page.issues)
+
+    async def _resolve_medications(self) -> None:
+        """Read the Medications that are referred to and not there.
+
+        One that cannot be had stays unresolved, which the reader reports with what refers to it.
+        """
+        if self._client is None:
+            return
+        asked: set[str] = set()
+        for _ in range(_MEDICATION_ROUNDS):
+            missing = _missing_medications(self._found, self._client.base_url) - asked
+            if not missing:
+                return
+            asked |= missing
+            searches = medications(sorted(missing))
+            stage = await pull_stage(self._client, searches, self._patient_id, self._deadline)
+            for pulled in stage.values():
+                self._found += pulled.found
+                self._issues += (*pulled.issues, *_unread_medications(pulled))
+
+
+def _start(search: Search, patient_id: str) -> Start:
+    return Start(
+        resource_type=search.resource_type,
+        url=search.url(patient_id),
+        filter_name=search.filter_name,
+        simpler_url=search.simpler_url(patient_id),
+        needed=search.needed,
+    )
+
+
+async def _run(client: FhirClient, starts: Sequence[Start], deadline: float) -> Stage:
+    """Read all searches, some at a time; results in the order of the searches, not of arrival."""
+    slots = asyncio.Semaphore(client.limits.searches)
+
+    async def one(start: Start) -> Pulled:
+        async with slots:
+            return await read_search(client, start, deadline)
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [(start.resource_type, group.create_task(one(start))) for start in starts]
+    types = dict.fromkeys(type_ for type_, _ in tasks)
+    return {
+        type_: combine([task.result() for other, task in tasks if other == type_])
+        for type_ in types
+    }
+
+
+def _better(sent: Pulled, pulled: Pulled) -> Pulled:
+    """What was read, and with it what was sent if not all was read."""
+    read = pulled.read
+    if isinstance(read, Complete) or not sent.found:
+        return pulled
+    if not isinstance(read, Partial):
+        read = Partial(read.reason)
+    return Pulled((*sent.found, *pulled.found), read, (*sent.issues, *pulled.issues))
+
+
+def _missing_medications(found: Iterable[Found], base: str) -> set[str]:
+    """Ids of Medications on this server that are referred to, and not among what was found."""
+    resources = tuple(found)
+    present = {item.id for item in resources if item.resource_type == "Medication"}
+    wanted = (_medication_id(ref, base) for item in resources for ref in item.medications)
+    return {id_ for id_ in wanted if id_ is not None} - present
+
+
+def _medication_id(reference: str, base: str) -> str | None:
+    """The id in a reference; None for a contained one, and for one on another server."""
+    named = _MEDICATION.fullmatch(reference.removeprefix(f"{base}/"))
+    return named[1] if named else None
+
+
+def _unread_medications(pulled: Pulled) -> tuple[DataIssue, ...]:
+    if isinstance(pulled.read, Complete):
+        return ()
+    message = f"Medications that orders refer to could not be read: {pulled.read.reason}."
+    return (DataIssue("medications-unread", "Medication", message),)

@@ -1,0 +1,413 @@
+"""Reads Observations into results: status, time, value, unit, answer, reference ranges."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+
+import msgspec
+
+from cds_service.fhir import views
+from cds_service.fhir.elements import (
+    Coder,
+    Issues,
+    has,
+    modified,
+    number,
+    period_end,
+    references,
+    relative,
+    shown,
+    words_of,
+)
+from cds_service.record.codes import Match
+from cds_service.record.dates import When, unreadable_when
+from cds_service.record.model import (
+    NO_CONCEPTS,
+    ReferenceRange,
+    Result,
+    ResultState,
+    Span,
+)
+from cds_service.record.units import UnitProblem
+
+_FINAL = frozenset({"final", "amended", "corrected"})
+# The domains of the word table whose exact words are answers.
+ANSWER_DOMAINS = ("response", "status", "grade", "stage", "presence", "nyha", "ecog", "ctcae_grade")
+_VALUES = (
+    "valueQuantity", "valueCodeableConcept", "valueString", "valueBoolean", "valueInteger",
+    "valueDateTime", "valueRange", "valueRatio", "valueSampledData", "valueTime", "valuePeriod",
+)  # fmt: skip
+_DATES = ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "effectiveTiming")
+_Valued = views.ObservationView | views.Valued
+
+
+class _Shared(msgspec.Struct, frozen=True):
+    """What the components of an Observation share with it."""
+
+    reference: str
+    when: When | None
+    problem: tuple[str, str] | None
+    sampled: tuple[str, ...]
+    part_of: tuple[str, ...]
+    labels: tuple[str, ...]
+    body_site: frozenset[str]
+    method: frozenset[str]
+    category: views.CodeableConcept | None = None
+
+
+class _Value(msgspec.Struct, frozen=True):
+    """A value, read."""
+
+    state: ResultState
+    problem: str | None = None
+    amount: Span | None = None
+    unit: str = ""
+    original: str = ""
+    normalized: str = ""
+    answers: frozenset[str] = NO_CONCEPTS
+    words: tuple[str, ...] = ()
+    when_value: When | None = None
+    issue: str = "unusable-value"
+
+
+def read_results(
+    view: views.ObservationView,
+    broken: frozenset[str],
+    reference: str,
+    coder: Coder,
+    issues: Issues,
+    own: frozenset[str],
+) -> list[Result]:
+    """Read an Observation and its components; those that the tables do not know give nothing.
+
+    Args:
+        broken: elements that are there but cannot be read.
+        own: references that name the patient.
+    """
+    if view.status not in _FINAL and "status" not in broken and view.status is not None:
+        return []
+    if view.code is None:
+        issues.cannot_read(reference, "Observation", "what was observed is missing or cannot be read")
+        return []
+    match = _recognise(view, coder)
+    known = [one for one in view.component or () if one.code and coder.match(one.code).concepts]
+    if not match.concepts and not known:
+        return []
+    shared = _shared(view, broken, reference, coder, own)
+    found = []
+    if match.concepts:
+        found.append(_result(view, match, broken, shared, coder, issues))
+    for part in known:
+        found.append(_result(part, coder.match(part.code), frozenset(), shared, coder, issues))
+    return found
+
+
+def _recognise(view: views.ObservationView, coder: Coder) -> Match:
+    """By code; an assessment also by the words of code, category and method."""
+    match = coder.match(view.code)
+    texts = words_of([view.code, view.method, *(view.category or ())])
+    codes = [one.code for m in (view.method,) if m for one in m.coding or () if one.code]
+    named = coder.words("assessment", [*texts, *codes])
+    if named:
+        return msgspec.structs.replace(match, concepts=match.concepts | named)
+    return match
+
+
+def _shared(
+    view: views.ObservationView,
+    broken: frozenset[str],
+    reference: str,
+    coder: Coder,
+    own: frozenset[str],
+) -> _Shared:
+    specimen = view.specimen.reference if view.specimen else None
+    effective = view.effective_date_time or view.effective_instant
+    sampled = [f"time {effective}"] if effective else []
+    if view.effective_period is not None:
+        sampled.append(f"period {view.effective_period.start}/{view.effective_period.end}")
+    if specimen:
+        sampled.append(f"specimen {specimen}")
+    return _Shared(
+        reference=reference,
+        when=_when(view, broken, coder),
+        problem=_problem(view, broken, own),
+        sampled=tuple(sampled),
+        part_of=references([*(view.part_of or ()), *(view.derived_from or ())]),
+        labels=tuple(words_of([view.code, view.method, *(view.category or ())])),
+        body_site=coder.concepts(view.body_site),
+        method=coder.concepts(view.method),
+    )
+
+
+def _problem(
+    view: views.ObservationView, broken: frozenset[str], own: frozenset[str]
+) -> tuple[str, str] | None:
+    """Why no value of this Observation may decide, with the code of the data issue."""
+    if view.status not in _FINAL:
+        return "no-status", "its status is missing or cannot be read"
+    if "modifierExtension" in broken or "implicitRules" in broken or modified(view):
+        return "modifier", "it has a modifier that is not understood"
+    if "focus" in broken or any(
+        one.reference is None or relative(one.reference) not in own for one in view.focus or ()
+    ):
+        return "other-focus", "its focus is someone or something else"
+    return None
+
+
+def _when(view: views.ObservationView, broken: frozenset[str], coder: Coder) -> When | None:
+    if broken.intersection(_DATES):
+        return unreadable_when("")
+    if view.effective_period is not None:
+        found = period_end(view.effective_period, coder)
+        if found is not None:
+            return found
+    if has(view.effective_timing):
+        return unreadable_when("timing")
+    found = coder.when(view.effective_date_time or view.effective_instant)
+    if found is None:
+        found = unreadable_when("") if "issued" in broken else coder.when(view.issued, stand_in="issued")
+    return found
+
+
+def _result(
+    view: _Valued,
+    match: Match,
+    broken: frozenset[str],
+    shared: _Shared,
+    coder: Coder,
+    issues: Issues,
+) -> Result:
+    value = _value(view, match, broken, coder)
+    name = coder.name(match.concepts)
+    known = shared.problem or _own_problem(view, match, value)
+    problem = None
+    state = value.state
+    if known is not None:
+        issues.add(known[0], shared.reference, f"{name}: {known[1]}")
+        problem, state = known[1], ResultState.UNUSABLE
+    if shared.when is None:
+        issues.add("no-date", shared.reference, f"{name}: no date is recorded")
+    elif shared.when.unreadable:
+        issues.add("unreadable-date", shared.reference, f"{name}: its date cannot be read")
+    return Result(
+        source=coder.source(shared.reference, view.code, name, _notes(shared.when)),
+        concepts=match.concepts,
+        when=shared.when,
+        state=state,
+        problem=problem,
+        amount=value.amount,
+        unit=value.unit,
+        original=value.original,
+        normalized=value.normalized,
+        answers=value.answers,
+        words=value.words,
+        sampled=shared.sampled,
+        labels=(*shared.labels, *(words_of([view.code]) if isinstance(view, views.Valued) else ())),
+        ranges=_ranges(view, match, coder),
+        body_site=shared.body_site,
+        method=shared.method,
+        part_of=shared.part_of,
+        when_value=value.when_value,
+    )
+
+
+def _own_problem(view: _Valued, match: Match, value: _Value) -> tuple[str, str] | None:
+    """Why this value may not decide, with the code of the data issue."""
+    if isinstance(view, views.Valued) and view.modifier_extension:
+        return "modifier", "it has a modifier that is not understood"
+    if value.state is ResultState.EMPTY:
+        return None
+    if match.use == "possible":
+        return "unverified-code", "its code is not verified in the tables"
+    return None if value.problem is None else (value.issue, value.problem)
+
+
+def _notes(when: When | None) -> tuple[str, ...]:
+    return ("time without a zone, read in the site's zone",) if when and when.zoneless else ()
+
+
+# --- Values ------------------------------------------------------------------------------------
+
+
+def _value(view: _Valued, match: Match, broken: frozenset[str], coder: Coder) -> _Value:
+    if broken.intersection(_VALUES) or "dataAbsentReason" in broken:
+        return _unusable("its value cannot be read")
+    quantity = coder.codes.quantity_of(match.concepts)
+    if view.value_quantity is not None:
+        value = _quantity(view.value_quantity, quantity, match, coder)
+        said = coder.concepts(*(view.interpretation or ())) if view.interpretation else NO_CONCEPTS
+        return msgspec.structs.replace(value, answers=value.answers | said)
+    if view.value_integer is not None:
+        exact = Decimal(view.value_integer)
+        plain = views.QuantityView()
+        return _amount(exact, plain, quantity, match, coder, str(view.value_integer))
+    if view.value_codeable_concept is not None:
+        return _answer([view.value_codeable_concept], (), quantity, coder)
+    if view.value_string is not None:
+        return _answer([], (view.value_string,), quantity, coder)
+    if view.value_date_time is not None:
+        text = view.value_date_time
+        return _Value(
+            ResultState.USABLE, original=text, normalized=text, when_value=coder.when(text)
+        )
+    if view.value_boolean is not None:
+        return _answer([], ("positive" if view.value_boolean else "negative",), quantity, coder)
+    if any(has(raw) for raw in _other_values(view)):
+        return _unusable("a value of this kind is not read")
+    if view.interpretation:
+        return _interpreted(view, coder)
+    return _Value(ResultState.EMPTY)
+
+
+def _other_values(view: _Valued) -> tuple[msgspec.Raw, ...]:
+    return (
+        view.value_range, view.value_ratio, view.value_sampled_data, view.value_time,
+        view.value_period,
+    )  # fmt: skip
+
+
+def _unusable(problem: str, original: str = "", issue: str = "unusable-value") -> _Value:
+    return _Value(
+        ResultState.UNUSABLE, problem, original=original, normalized=original, issue=issue
+    )
+
+
+def _interpreted(view: _Valued, coder: Coder) -> _Value:
+    """A result with nothing but an interpretation (positive, not detected)."""
+    found = coder.answers(ANSWER_DOMAINS, *(view.interpretation or ()))
+    if not found or view.data_absent_reason is not None:
+        return _Value(ResultState.EMPTY)
+    text = ", ".join(shown(one) for one in view.interpretation or ())
+    return _Value(ResultState.USABLE, original=text, normalized=text, answers=found)
+
+
+def _answer(
+    concepts: Sequence[views.CodeableConcept],
+    texts: Sequence[str],
+    quantity: str | None,
+    coder: Coder,
+) -> _Value:
+    words = (*words_of(concepts), *texts)
+    answers = coder.answers(ANSWER_DOMAINS, *concepts) | coder.exact(ANSWER_DOMAINS, texts)
+    original = next((shown(one) for one in concepts), None) or (texts[0] if texts else "")
+    if quantity is not None and not answers:
+        return _unusable("its value is text where a number is needed", original)
+    return _Value(
+        ResultState.USABLE, original=original, normalized=original, answers=answers, words=words
+    )
+
+
+def _quantity(
+    view: views.QuantityView, quantity: str | None, match: Match, coder: Coder
+) -> _Value:
+    value = number(view.value)
+    unit = view.unit or view.code or ""
+    if value is None:
+        if not has(view.value):
+            return _Value(ResultState.EMPTY)
+        return _unusable("its value is no number that can be used")
+    original = f"{view.comparator or ''}{value:f} {unit}".strip()
+    return _amount(value, view, quantity, match, coder, original)
+
+
+def _amount(
+    value: Decimal,
+    view: views.QuantityView,
+    quantity: str | None,
+    match: Match,
+    coder: Coder,
+    original: str,
+) -> _Value:
+    if quantity is None:
+        # No kind of measurement is known, so the number stays what it is and decides nothing by itself.
+        return _Value(
+            ResultState.USABLE, original=original, normalized=original,
+            answers=coder.exact(ANSWER_DOMAINS, (f"{value:f}",)) if not view.unit else NO_CONCEPTS,
+        )  # fmt: skip
+    read = coder.units.read(quantity, match.property, value, view.unit, view.code, view.system)
+    if isinstance(read, UnitProblem):
+        return _unusable(read.message, original, read.code)
+    if not coder.units.plausible(quantity, read.value):
+        return _unusable(f"{original} is not plausible", original, "implausible")
+    span = _span(read.value, view.comparator)
+    if span is None:
+        return _unusable(f"the comparator {view.comparator} is not known", original)
+    shown_value = f"{view.comparator or ''}{coder.units.shown(quantity, read.value)}"
+    return _Value(ResultState.USABLE, None, span, read.unit, original, shown_value)
+
+
+def _span(value: Decimal, comparator: str | None) -> Span | None:
+    """A comparator is an interval: ``<10`` is anything below ten."""
+    match comparator:
+        case None | "":
+            return Span(value, value)
+        case "<":
+            return Span(None, value, high_open=True)
+        case "<=":
+            return Span(None, value)
+        case ">":
+            return Span(value, None, low_open=True)
+        case ">=":
+            return Span(value, None)
+        case _:
+            return None
+
+
+# --- Reference ranges --------------------------------------------------------------------------
+
+_SEXES = {"male": "male", "female": "female", "248153007": "male", "248152002": "female"}
+
+
+def _ranges(view: _Valued, match: Match, coder: Coder) -> tuple[ReferenceRange, ...]:
+    quantity = coder.codes.quantity_of(match.concepts)
+    if quantity is None or not view.reference_range:
+        return ()
+    limits = _Limits(quantity, match.property, view.value_quantity, coder)
+    return tuple(_range(one, limits) for one in view.reference_range)
+
+
+class _Limits(msgspec.Struct, frozen=True):
+    """How the limits of one result are read: a limit without a unit has the value's unit."""
+
+    quantity: str
+    property: str
+    value: views.QuantityView | None
+    coder: Coder
+
+    def read(self, view: views.QuantityView | None) -> tuple[Decimal | None, str | None]:
+        """A limit in the canonical unit, or why it cannot be used."""
+        if view is None:
+            return None, None
+        value = number(view.value)
+        if value is None:
+            return None, "no number"
+        unit = view if view.unit or view.code else self.value or view
+        read = self.coder.units.read(
+            self.quantity, self.property, value, unit.unit, unit.code, unit.system
+        )
+        return (None, read.message) if isinstance(read, UnitProblem) else (read.value, None)
+
+
+def _range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:
+    high, problem = limits.read(view.high)
+    low, _ = limits.read(view.low)
+    kinds = {one.code for one in (view.type.coding or () if view.type else ()) if one.code}
+    age = view.age
+    return ReferenceRange(
+        high=None if view.modifier_extension else high,
+        low=low,
+        normal=not kinds or "normal" in kinds,
+        problem=problem,
+        age_low=number(age.low.value) if age and age.low else None,
+        age_high=number(age.high.value) if age and age.high else None,
+        sex=_sex(view.applies_to or ()),
+    )
+
+
+def _sex(found: Iterable[views.CodeableConcept]) -> str | None:
+    for concept in found:
+        for coding in concept.coding or ():
+            if coding.code in _SEXES:
+                return _SEXES[coding.code]
+    return None

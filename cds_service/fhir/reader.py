@@ -1,0 +1,278 @@
+"""Turns a chart into a record: FHIR resources become typed facts, problems become data issues.
+
+Nothing is guessed and nothing is dropped in silence. A resource of another patient is left out and
+reported; a resource with a modifier that is not understood is kept as doubtful; one whose subject
+matter cannot be read is kept as unreadable, since it may be about anything of its type.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import tzinfo
+from typing import Any, TypeVar
+
+import msgspec
+
+from cds_service.fhir import views
+from cds_service.fhir.chart import Chart, Entry
+from cds_service.fhir.elements import Coder, Issues, relative
+from cds_service.fhir.read_drugs import Medications, read_exposure, read_procedure_exposure
+from cds_service.fhir.read_events import (
+    read_adverse_event,
+    read_consent,
+    read_diagnosis,
+    read_patient,
+    read_procedure,
+    read_report,
+    read_scan,
+)
+from cds_service.fhir.read_results import read_results
+from cds_service.record.codes import CodeBook
+from cds_service.record.model import Complete, Partial, Patient, Read, Record
+from cds_service.record.units import UnitBook
+
+T = TypeVar("T")
+
+
+class _Found(msgspec.Struct):
+    """Facts as they are collected."""
+
+    results: list[Any] = []
+    exposures: list[Any] = []
+    diagnoses: list[Any] = []
+    procedures: list[Any] = []
+    scans: list[Any] = []
+    reports: list[Any] = []
+    adverse_events: list[Any] = []
+    consents: list[Any] = []
+    unmapped: list[str] = []
+
+
+class _Item(msgspec.Struct):
+    """One decoded resource of the patient."""
+
+    decoded: views.Decoded
+    reference: str
+    full_url: str | None
+
+
+class Reader:
+    """Reads charts by one set of tables, in one time zone.
+
+    Args:
+        codes: the code tables.
+        units: the unit tables.
+        zone: the site's time zone.
+    """
+
+    def __init__(self, codes: CodeBook, units: UnitBook, zone: tzinfo) -> None:
+        self._codes = codes
+        self._coder = Coder(codes, units, zone)
+
+    def read(self, chart: Chart) -> Record:
+        """Read a chart into a record.
+
+        Returns:
+            The record; a chart without a readable Patient gives a patient of whom nothing is known.
+        """
+        issues = Issues(list(chart.issues))
+        items = _decode(chart, issues)
+        own = _own_references(chart, items)
+        reads = dict(chart.reads)
+        patient = self._patient(chart, items, issues)
+        found = _Found([], [], [], [], [], [], [], [], [])
+        medications = Medications(items_by_reference(items), self._coder, issues)
+        for item in items:
+            self._item(item, own, medications, patient, found, issues)
+        _medication_read(reads)
+        return Record(
+            patient=patient,
+            results=tuple(found.results),
+            exposures=tuple(found.exposures),
+            diagnoses=tuple(found.diagnoses),
+            procedures=tuple(found.procedures),
+            scans=tuple(found.scans),
+            reports=tuple(found.reports),
+            adverse_events=tuple(found.adverse_events),
+            consents=tuple(found.consents),
+            reads=reads,
+            unreadable=tuple(issues.unreadable),
+            issues=tuple(issues.found),
+            unmapped_drugs=tuple(dict.fromkeys(found.unmapped)),
+        )
+
+    def _patient(self, chart: Chart, items: Iterable[_Item], issues: Issues) -> Patient:
+        for item in items:
+            view = item.decoded.view
+            if isinstance(view, views.PatientView) and view.id == chart.patient_id:
+                return read_patient(view, item.decoded.broken, self._coder, issues)
+        return Patient(f"Patient/{chart.patient_id}", None, None)
+
+    def _item(
+        self,
+        item: _Item,
+        own: frozenset[str],
+        medications: Medications,
+        patient: Patient,
+        found: _Found,
+        issues: Issues,
+    ) -> None:
+        view, broken, reference = item.decoded.view, item.decoded.broken, item.reference
+        if view is None or isinstance(view, views.PatientView | views.MedicationView):
+            return
+        if not _belongs(view, broken, reference, own, issues):
+            return
+        if broken:
+            names = ", ".join(sorted(broken))
+            issues.add("broken-element", reference, f"cannot be read: {names}")
+        coder = self._coder
+        match view:
+            case views.ObservationView():
+                found.results.extend(read_results(view, broken, reference, coder, issues, own))
+            case views.ConditionView():
+                _add(
+                    found.diagnoses,
+                    read_diagnosis(view, broken, reference, coder, issues, patient),
+                )
+            case views.ProcedureView():
+                _add(found.procedures, read_procedure(view, broken, reference, coder, issues))
+                _add(found.scans, read_scan(view, broken, reference, coder, issues))
+                _add(
+                    found.exposures,
+                    read_procedure_exposure(view, broken, reference, coder, issues),
+                )
+            case views.ImagingStudyView():
+                _add(found.scans, read_scan(view, broken, reference, coder, issues))
+            case views.DiagnosticReportView():
+                _add(found.scans, read_scan(view, broken, reference, coder, issues))
+                _add(found.reports, read_report(view, broken, reference, coder, issues))
+            case views.AdverseEventView():
+                _add(found.adverse_events, read_adverse_event(view, broken, reference, coder))
+            case views.ConsentView():
+                _add(found.consents, read_consent(view, broken, reference, coder))
+            case _:
+                exposure = read_exposure(view, broken, reference, medications, coder, issues)
+                if isinstance(exposure, str):
+                    found.unmapped.append(exposure)
+                else:
+                    _add(found.exposures, exposure)
+
+
+def _add(facts: list[T], fact: T | None) -> None:
+    if fact is not None:
+        facts.append(fact)
+
+
+def _medication_read(reads: dict[str, Read]) -> None:
+    """Drugs behind references are part of every drug search: a cut read of them cuts those too."""
+    state = reads.pop("Medication", None)
+    if state is None or isinstance(state, Complete):
+        return
+    for name in [key for key in reads if key.startswith("Medication")]:
+        if isinstance(reads[name], Complete):
+            reads[name] = Partial(f"medications: {state.reason}")
+
+
+# --- Entries -----------------------------------------------------------------------------------
+
+
+def _decode(chart: Chart, issues: Issues) -> list[_Item]:
+    """Decode every entry; the same resource twice counts once, the newest version decides."""
+    by_reference: dict[str, tuple[_Item, bytes]] = {}
+    loose: list[_Item] = []
+    for position, entry in enumerate(chart.entries):
+        decoded = views.decode(entry.raw)
+        if decoded.view is None:
+            _not_decoded(decoded, position, issues)
+            continue
+        item = _Item(decoded, _reference(entry, decoded, position), entry.full_url)
+        if decoded.view.id is None:
+            loose.append(item)
+            continue
+        known = by_reference.get(item.reference)
+        raw = bytes(entry.raw)
+        if known is None:
+            by_reference[item.reference] = (item, raw)
+        elif known[1] != raw:
+            kept = _newer(known[0], item)
+            if kept is None:
+                issues.add(
+                    "conflicting-versions", item.reference, "two versions with no order; both are used"
+                )
+                loose.append(item)
+            else:
+                by_reference[item.reference] = (kept, raw if kept is item else known[1])
+    return [*(item for item, _ in by_reference.values()), *loose]
+
+
+def _not_decoded(decoded: views.Decoded, position: int, issues: Issues) -> None:
+    if decoded.broken:
+        where = f"entry {position + 1}"
+        issues.add("broken-resource", where, "is no FHIR resource that can be read")
+
+
+def _reference(entry: Entry, decoded: views.Decoded, position: int) -> str:
+    view = decoded.view
+    if view is not None and view.id:
+        return f"{decoded.resource_type}/{view.id}"
+    return entry.full_url or f"{decoded.resource_type} (entry {position + 1})"
+
+
+def _newer(one: _Item, other: _Item) -> _Item | None:
+    """The newer of two versions by version number or time; None where neither says."""
+    keys = [_version(item) for item in (one, other)]
+    for first, second in zip(*keys, strict=True):
+        if first is not None and second is not None and first != second:
+            return one if first > second else other
+    return None
+
+
+def _version(item: _Item) -> tuple[Any, Any]:
+    view = item.decoded.view
+    meta = None if view is None else view.meta
+    if meta is None:
+        return None, None
+    number = meta.version_id
+    return meta.last_updated, int(number) if number and number.isdigit() and len(number) < 12 else None
+
+
+def items_by_reference(items: Iterable[_Item]) -> dict[str, views.Decoded]:
+    """Medications by every reference under which they can be named."""
+    found: dict[str, views.Decoded] = {}
+    for item in items:
+        if isinstance(item.decoded.view, views.MedicationView):
+            found[item.reference] = item.decoded
+            if item.full_url:
+                found[item.full_url] = item.decoded
+    return found
+
+
+# --- Whose resource ----------------------------------------------------------------------------
+
+
+def _own_references(chart: Chart, items: Iterable[_Item]) -> frozenset[str]:
+    """Every way in which a resource may name the patient asked for."""
+    own = {f"Patient/{chart.patient_id}"}
+    if chart.base:
+        own.add(f"{chart.base.rstrip('/')}/Patient/{chart.patient_id}")
+    for item in items:
+        view = item.decoded.view
+        if isinstance(view, views.PatientView) and view.id == chart.patient_id and item.full_url:
+            own.add(item.full_url)
+    return frozenset(own)
+
+
+def _belongs(
+    view: Any, broken: frozenset[str], reference: str, own: frozenset[str], issues: Issues
+) -> bool:
+    element = "patient" if isinstance(view, views.ConsentView) else "subject"
+    named = getattr(view, element)
+    text = named.reference if named is not None else None
+    if text is None:
+        why = "cannot be read" if element in broken else "is missing"
+        issues.add("no-subject", reference, f"its {element} {why}; the resource is left out")
+        return False
+    if relative(text) in own or text in own:
+        return True
+    issues.add("other-patient", reference, f"its {element} is another one; the resource is left out")
+    return False

@@ -1,0 +1,83 @@
+"""Prints a report: JSON for programs, Markdown for documents, a table for a person at a terminal."""
+
+from __future__ import annotations
+
+import sys
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from cds_service.cards.detail import report_markdown
+from cds_service.cards.text import plain
+from cds_service.report import CriterionResult, Report, Status, report_json
+from cds_service.trial.schema import Trial
+
+# A mark beside the word, so that no status is told by colour alone.
+_STYLES: dict[Status, tuple[str, str]] = {
+    "met": ("✓", "green"),
+    "not_applicable": ("–", "green"),
+    "unknown": ("?", "yellow"),
+    "needs_confirmation": ("◌", "cyan"),
+    "not_met": ("✗", "bold red"),
+}
+# What can still change the result comes first.
+_ORDER: tuple[Status, ...] = ("not_met", "unknown", "needs_confirmation", "met", "not_applicable")
+
+
+def print_report(report: Report, trial: Trial, form: str) -> None:
+    """Print a report on standard output.
+
+    Args:
+        form: ``json``, ``markdown`` or ``text``.
+    """
+    if form == "json":
+        sys.stdout.buffer.write(report_json(report) + b"\n")
+        sys.stdout.buffer.flush()
+    elif form == "markdown":
+        sys.stdout.write(report_markdown(report, trial).rstrip() + "\n")
+    else:
+        _print_text(report, trial, Console(highlight=False))
+
+
+def _print_text(report: Report, trial: Trial, console: Console) -> None:
+    head = Text.assemble(
+        (f"{trial.title}  ", "bold"), f"{report.subject}, as of {report.as_of}: ",
+        (report.overall.replace("_", " "), "bold"),
+    )  # fmt: skip
+    console.print(head)
+    if report.criteria:
+        console.print(_table(report))
+    for segment in report.outlook:
+        console.print(f"{segment.start} to {segment.through}: {segment.overall.replace('_', ' ')}")
+    for line in (*report.unread, *report.advisories):
+        console.print(Text(f"! {plain(line)}", style="yellow"))
+    for issue in report.data_issues:
+        console.print(Text(f"data: {issue.reference}: {issue.code}: {plain(issue.message)}", "dim"))
+    if report.unmapped_drugs:
+        drugs = trial.common.unmapped_drugs.format(drugs=", ".join(report.unmapped_drugs))
+        console.print(Text(plain(drugs), style="dim"))
+    console.print(Text(f"{report.notice} ({trial.registry}, {trial.version})", style="dim"))
+
+
+def _table(report: Report) -> Table:
+    table = Table(box=None, padding=(0, 1), show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
+    for result in sorted(report.criteria, key=lambda one: _ORDER.index(one.status)):
+        mark, style = _STYLES[result.status]
+        status = Text(f"{mark} {result.status.replace('_', ' ')}", style=style)
+        table.add_row(status, result.id, _said(result))
+    return table
+
+
+def _said(result: CriterionResult) -> Text:
+    parts = [result.summary, *result.advisories]
+    if result.valid_through is not None:
+        parts.append(f"through {result.valid_through}")
+    if result.eligible_from is not None:
+        parts.append(f"from {result.eligible_from}")
+    said = Text("; ".join(plain(part, 400) for part in parts if part))
+    sources = ", ".join(dict.fromkeys(one.reference for one in result.evidence))
+    return said.append(f" [{sources}]", "dim") if sources else said

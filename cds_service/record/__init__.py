@@ -1,0 +1,1 @@
+"""The normalised patient: typed, immutable facts, with no network, no clock and no FHIR JSON."""

@@ -1,0 +1,131 @@
+"""Clinical dates as intervals of days in the site's time zone.
+
+FHIR lets a date be a year, a month, a day or an instant. A :class:`When` keeps what is known: the
+first and the last day it can mean, and the instant where one was recorded. Nothing here reads a
+clock.
+"""
+
+from __future__ import annotations
+
+import re
+from calendar import monthrange
+from datetime import date, datetime, timedelta, timezone, tzinfo
+
+import msgspec
+
+_FHIR_DATE = re.compile(
+    r"(\d{4})(?:-(\d\d)(?:-(\d\d)"
+    r"(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
+    re.ASCII,
+)
+
+
+class When(msgspec.Struct, frozen=True, gc=False):
+    """When a fact happened, as far as the record says.
+
+    Args:
+        first: earliest day it can mean, in the site's zone.
+        last: latest day it can mean.
+        instant: the instant in UTC, where a time of day was recorded.
+        text: the date as recorded.
+        stand_in: the element that stood in for a missing clinical date (``recordedDate`` …).
+        zoneless: a time of day without a zone was read in the site's zone.
+        unreadable: a date was recorded but cannot be read, so it can mean any day.
+    """
+
+    first: date
+    last: date
+    instant: datetime | None = None
+    text: str = ""
+    stand_in: str | None = None
+    zoneless: bool = False
+    unreadable: bool = False
+
+    @property
+    def exact(self) -> bool:
+        """Whether the day is known."""
+        return self.first == self.last
+
+    def shown(self) -> str:
+        """The day for a reader: ISO 8601, or the partial date as recorded."""
+        if self.unreadable:
+            return "unreadable date"
+        return self.first.isoformat() if self.exact else (self.text or f"{self.first}/{self.last}")
+
+    def on(self, day: date) -> When:
+        """This date settled on one of the days it can mean."""
+        return When(day, day, None, self.text, self.stand_in, self.zoneless, self.unreadable)
+
+
+def unreadable_when(text: str) -> When:
+    """A date that was recorded but cannot be read: any day."""
+    return When(date.min, date.max, text=text, unreadable=True)
+
+
+def parse_when(text: str, zone: tzinfo, *, stand_in: str | None = None) -> When:
+    """Read a FHIR date, dateTime or instant.
+
+    Args:
+        text: the element's text.
+        zone: the site's time zone, for the day of an instant and for a time without a zone.
+        stand_in: the element's name, where it stands in for the clinical date.
+
+    Returns:
+        The interval of days, or an unreadable one.
+    """
+    found = _FHIR_DATE.fullmatch(text)
+    if found is None:
+        return unreadable_when(text)
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    try:
+        if hour is not None:
+            moment = datetime(
+                int(year), int(month), int(day), int(hour), int(minute),
+                int(second or 0), int((fraction or "0")[:6].ljust(6, "0")),
+                tzinfo=_offset(offset) or zone,
+            )  # fmt: skip
+            local = moment.astimezone(zone).date()
+            return When(local, local, moment.astimezone(timezone.utc), text, stand_in, offset is None)
+        if day is not None:
+            only = date(int(year), int(month), int(day))
+            return When(only, only, None, text, stand_in)
+        if month is not None:
+            first = date(int(year), int(month), 1)
+            return When(first, first.replace(day=_days_in(first)), None, text, stand_in)
+        return When(date(int(year), 1, 1), date(int(year), 12, 31), None, text, stand_in)
+    except (ValueError, OverflowError):
+        return unreadable_when(text)
+
+
+def _offset(text: str | None) -> timezone | None:
+    if text is None:
+        return None
+    if text == "Z":
+        return timezone.utc
+    delta = timedelta(hours=int(text[1:3]), minutes=int(text[4:6]))
+    return timezone(-delta if text[0] == "-" else delta)
+
+
+def _days_in(day: date) -> int:
+    return monthrange(day.year, day.month)[1]
+
+
+def add_months(day: date, months: int) -> date:
+    """The same day of another calendar month, or its last day: 31 March - 1 month = 28/29 February."""
+    index = day.year * 12 + day.month - 1 + months
+    year, month = divmod(index, 12)
+    first = date(year, month + 1, 1)
+    return first.replace(day=min(day.day, _days_in(first)))
+
+
+def completed_years(birth: date, on: date) -> int:
+    """Completed years on a day; a birth date of 29 February counts from 1 March in common years."""
+    return on.year - birth.year - ((on.month, on.day) < (birth.month, birth.day))
+
+
+def birthday(birth: date, years: int) -> date:
+    """The day on which that many years are completed; 29 February becomes 1 March in common years."""
+    try:
+        return birth.replace(year=birth.year + years)
+    except ValueError:
+        return date(birth.year + years, 3, 1)

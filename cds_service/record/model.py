@@ -1,0 +1,388 @@
+"""The facts of one patient's record, as the criteria read them.
+
+Every fact is immutable, carries the resource it came from, and keeps its original value and text
+beside the normalised ones. What could not be read is here too: as a doubtful fact, an unusable
+result, an :class:`Unreadable` resource, or the :class:`Read` state of a search. Unread is not empty.
+"""
+
+from __future__ import annotations
+
+import enum
+from decimal import Decimal
+
+import msgspec
+
+from cds_service.record.dates import When
+
+NO_CONCEPTS: frozenset[str] = frozenset()
+
+
+class Coding(msgspec.Struct, frozen=True, gc=False):
+    """One code as recorded."""
+
+    system: str | None
+    code: str | None
+    display: str | None = None
+
+
+class Source(msgspec.Struct, frozen=True):
+    """The resource a fact came from.
+
+    Args:
+        reference: relative reference, ``Observation/1``.
+        display: what the resource is about, in the record's own words or ours.
+        codes: the raw codes.
+        notes: remarks for the reader of the evidence (a stand-in date, a failed strict check).
+    """
+
+    reference: str
+    display: str
+    codes: tuple[Coding, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+# --- How a search went -------------------------------------------------------------------------
+
+
+class Complete(msgspec.Struct, frozen=True):
+    """Everything asked for was read."""
+
+
+class Partial(msgspec.Struct, frozen=True):
+    """Some of it was read: a page, an entry or a referenced resource is missing."""
+
+    reason: str
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """Nothing usable was read: the server was off, slow or broken."""
+
+    reason: str
+
+
+class NotPermitted(msgspec.Struct, frozen=True):
+    """The server refused: this service may not read it."""
+
+    reason: str
+
+
+Read = Complete | Partial | Failed | NotPermitted
+
+COMPLETE = Complete()
+
+
+class DataIssue(msgspec.Struct, frozen=True):
+    """Something in the data that a person should look at.
+
+    Args:
+        code: stable kebab-case code (``no-unit``, ``other-patient`` …).
+        reference: the resource, ``Observation/7``, or the search it concerns.
+        message: one sentence for the reader.
+    """
+
+    code: str
+    reference: str
+    message: str
+
+
+class Unreadable(msgspec.Struct, frozen=True):
+    """A resource whose subject matter could not be read, so it may be about anything of its type."""
+
+    reference: str
+    resource_type: str
+    reason: str
+
+
+# --- Facts -------------------------------------------------------------------------------------
+
+
+class Span(msgspec.Struct, frozen=True, gc=False):
+    """An amount as an interval in its canonical unit; both ends equal for a plain value.
+
+    Args:
+        low: lower end, None for none.
+        high: upper end, None for none.
+        low_open: the lower end itself is excluded (comparator ``>``).
+        high_open: the upper end itself is excluded (comparator ``<``).
+    """
+
+    low: Decimal | None
+    high: Decimal | None
+    low_open: bool = False
+    high_open: bool = False
+
+    @property
+    def exact(self) -> Decimal | None:
+        """The value, where it is one number."""
+        return self.low if self.low is not None and self.low == self.high else None
+
+
+class ReferenceRange(msgspec.Struct, frozen=True):
+    """One reference range of a result, in the result's canonical unit.
+
+    Args:
+        high: upper limit; None where the range has none.
+        normal: type ``normal`` or none given (a ``treatment`` range is no limit of normal).
+        problem: why the upper limit cannot be used (unit), else None.
+        age_low, age_high: completed years the range is for.
+        sex: ``male`` or ``female`` where the range is for one sex.
+    """
+
+    high: Decimal | None
+    low: Decimal | None = None
+    normal: bool = True
+    problem: str | None = None
+    age_low: Decimal | None = None
+    age_high: Decimal | None = None
+    sex: str | None = None
+
+
+class ResultState(enum.Enum):
+    """Whether a result's value may decide."""
+
+    USABLE = "usable"
+    EMPTY = "empty"
+    UNUSABLE = "unusable"
+
+
+class Result(msgspec.Struct, frozen=True):
+    """One Observation, or one component of an Observation.
+
+    Args:
+        concepts: what was observed, by code (ancestors included).
+        when: clinical time; for a period its end. None where the resource has no date at all.
+        state: an *empty* result lets an older one decide, an *unusable* one does not.
+        problem: why it is unusable: the code and message of the data issue.
+        amount: normalised value in ``unit``, for a quantity.
+        original: the value as recorded, ``9.1 g/dL``.
+        normalized: the value as shown, ``91 g/L``.
+        answers: concepts of the coded or worded answer.
+        words: the answer's own words.
+        sampled: what makes two results of one sampling time: the recorded effective, and the specimen.
+        labels: the words that say what it is (code, category, method).
+        when_value: a value that is itself a date (last menses).
+    """
+
+    source: Source
+    concepts: frozenset[str]
+    when: When | None
+    state: ResultState = ResultState.USABLE
+    problem: str | None = None
+    amount: Span | None = None
+    unit: str = ""
+    original: str = ""
+    normalized: str = ""
+    answers: frozenset[str] = NO_CONCEPTS
+    words: tuple[str, ...] = ()
+    sampled: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()
+    ranges: tuple[ReferenceRange, ...] = ()
+    body_site: frozenset[str] = NO_CONCEPTS
+    method: frozenset[str] = NO_CONCEPTS
+    part_of: tuple[str, ...] = ()
+    when_value: When | None = None
+    doubtful: bool = False
+
+
+class Strength(enum.Enum):
+    """How surely a drug or procedure reached the patient."""
+
+    GIVEN = "given"
+    ORDERED = "ordered"
+    POSSIBLE = "possible"
+
+
+class Exposure(msgspec.Struct, frozen=True):
+    """One record of a drug, or of a therapy recorded as a procedure.
+
+    Args:
+        concepts: the drug, by code, or by words when ``strength`` is POSSIBLE.
+        start: first day; None where no date was recorded.
+        end: last day; None where unknown (see ``ongoing``).
+        ongoing: the record says it is still being taken.
+        period: it covers a period rather than one administration.
+        kind: resource type.
+        activity: administered activity in MBq where recorded and usable.
+        activity_problem: why a recorded activity cannot be used.
+        count: number of cycles, where the record says one.
+        local: an implant or topical form.
+        doubtful: it may not count at all (unknown modifier, unreadable status).
+    """
+
+    source: Source
+    concepts: frozenset[str]
+    strength: Strength
+    start: When | None
+    end: When | None
+    kind: str
+    ongoing: bool = False
+    period: bool = False
+    activity: Decimal | None = None
+    activity_original: str = ""
+    activity_problem: str | None = None
+    local: bool = False
+    doubtful: bool = False
+
+    @property
+    def when(self) -> When | None:
+        """The start: the day of a cycle."""
+        return self.start
+
+
+class Verification(enum.Enum):
+    """How sure a diagnosis is."""
+
+    CONFIRMED = "confirmed"
+    UNCONFIRMED = "unconfirmed"
+    DIFFERENTIAL = "differential"
+
+
+class Diagnosis(msgspec.Struct, frozen=True):
+    """One Condition that is neither refuted nor entered in error.
+
+    Args:
+        concepts: the disease by code, or by words when ``by_text``.
+        when: onset, or what stood in for it.
+        active: clinically active (none recorded counts as active unless abated).
+        morphology: concepts of the histology extension.
+        body_site: concepts of the body site.
+        stage: concepts of ``Condition.stage.summary``.
+        doubtful: it may not count at all (unknown modifier, unreadable status).
+    """
+
+    source: Source
+    concepts: frozenset[str]
+    verification: Verification
+    active: bool
+    when: When | None
+    by_text: bool = False
+    morphology: frozenset[str] = NO_CONCEPTS
+    body_site: frozenset[str] = NO_CONCEPTS
+    stage: frozenset[str] = NO_CONCEPTS
+    doubtful: bool = False
+
+    @property
+    def confirmed(self) -> bool:
+        """Whether it may decide a criterion."""
+        return self.verification is Verification.CONFIRMED and not self.by_text
+
+
+class ProcedureDone(msgspec.Struct, frozen=True):
+    """One Procedure.
+
+    Args:
+        concepts: what was done, by code, category or used code.
+        strength: given, ordered (in preparation), or possible (words only, unverified code).
+        when: start of the procedure.
+        end: its end, or its only day; a period's end decides for surgery.
+    """
+
+    source: Source
+    concepts: frozenset[str]
+    strength: Strength
+    when: When | None
+    end: When | None
+    doubtful: bool = False
+
+
+class Scan(msgspec.Struct, frozen=True):
+    """An imaging study, imaging report or imaging procedure.
+
+    Args:
+        concepts: modality, procedure and tracer, by code.
+        tracer: concepts of the tracer, by code or by words.
+        when: start of the study.
+        conclusion: concepts of a coded or exactly worded conclusion (positive, negative).
+        links: references to the resources it belongs together with.
+    """
+
+    source: Source
+    concepts: frozenset[str]
+    tracer: frozenset[str]
+    when: When | None
+    conclusion: frozenset[str] = NO_CONCEPTS
+    links: tuple[str, ...] = ()
+    doubtful: bool = False
+
+
+class Report(msgspec.Struct, frozen=True):
+    """A DiagnosticReport that is no scan, or a scan's report read for its words.
+
+    Args:
+        concepts: what kind of report it is.
+        conclusion: concepts of the coded conclusion, and of the words of the conclusion.
+    """
+
+    source: Source
+    concepts: frozenset[str]
+    when: When | None
+    conclusion: frozenset[str] = NO_CONCEPTS
+    doubtful: bool = False
+
+
+class AdverseEvent(msgspec.Struct, frozen=True):
+    """An adverse event; ``severe`` and ``resolved`` as recorded."""
+
+    source: Source
+    when: When | None
+    severe: bool
+    resolved: bool
+    doubtful: bool = False
+
+
+class ConsentGiven(msgspec.Struct, frozen=True):
+    """An active Consent; ``concepts`` says which trial it is for."""
+
+    source: Source
+    concepts: frozenset[str]
+    when: When | None
+    doubtful: bool = False
+
+
+class Patient(msgspec.Struct, frozen=True):
+    """Who the record is about.
+
+    Args:
+        reference: ``Patient/1``.
+        birth: birth date as an interval; None where not recorded.
+        sex: administrative gender as recorded; None where not recorded.
+        deceased: recorded as dead.
+        died: the day of death, where recorded.
+        replaced_by: reference of the surviving record of a merge.
+        inactive: ``active`` is false.
+        languages: languages recorded for communication.
+        doubt: why this resource cannot be trusted (unknown modifier), else None.
+    """
+
+    reference: str
+    birth: When | None
+    sex: str | None
+    deceased: bool = False
+    died: When | None = None
+    replaced_by: str | None = None
+    inactive: bool = False
+    languages: tuple[str, ...] = ()
+    doubt: str | None = None
+
+
+class Record(msgspec.Struct, frozen=True):
+    """Everything known about one patient, and what could not be known.
+
+    Args:
+        reads: how the search of each FHIR resource type went; a type that is missing was not asked for.
+        unmapped_drugs: drug names with no known code and no match, each once.
+    """
+
+    patient: Patient
+    results: tuple[Result, ...] = ()
+    exposures: tuple[Exposure, ...] = ()
+    diagnoses: tuple[Diagnosis, ...] = ()
+    procedures: tuple[ProcedureDone, ...] = ()
+    scans: tuple[Scan, ...] = ()
+    reports: tuple[Report, ...] = ()
+    adverse_events: tuple[AdverseEvent, ...] = ()
+    consents: tuple[ConsentGiven, ...] = ()
+    reads: dict[str, Read] = {}
+    unreadable: tuple[Unreadable, ...] = ()
+    issues: tuple[DataIssue, ...] = ()
+    unmapped_drugs: tuple[str, ...] = ()

@@ -1,0 +1,81 @@
+"""The spine: a chart becomes a record, a record becomes a report. Every door goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, tzinfo
+from decimal import Decimal
+
+from cds_service.criteria.attest import Attestation
+from cds_service.criteria.evaluate import Evaluator
+from cds_service.criteria.finding import SiteFacts
+from cds_service.fhir.chart import Chart
+from cds_service.fhir.reader import Reader
+from cds_service.record.codes import CodeBook
+from cds_service.record.units import UnitBook
+from cds_service.report import Report, Version
+from cds_service.trial.schema import Trial
+from cds_service.trial.site import Site
+
+
+class _Words:
+    """How concepts and amounts are shown, from both books."""
+
+    def __init__(self, codes: CodeBook, units: UnitBook) -> None:
+        self._codes = codes
+        self._units = units
+
+    def label(self, concept: str) -> str:
+        return self._codes.label(concept)
+
+    def shown(self, quantity: str, value: Decimal) -> str:
+        return self._units.shown(quantity, value)
+
+    def quantity_of(self, concepts: frozenset[str]) -> str | None:
+        return self._codes.quantity_of(concepts)
+
+
+class Screener:
+    """Screens charts for one trial at one site.
+
+    Args:
+        trial: the trial.
+        site: the site's configuration.
+        codes: code tables.
+        units: unit tables.
+
+    Raises:
+        InputError: the site configures a limit in a unit that it cannot have.
+    """
+
+    def __init__(self, trial: Trial, site: Site, codes: CodeBook, units: UnitBook) -> None:
+        self.trial = trial
+        self.zone: tzinfo = site.zone
+        self._reader = Reader(codes, units, site.zone)
+        facts = SiteFacts(
+            normal_limits=site.normal_limits(units),
+            exception_multiple=site.gilbert_bilirubin_uln_multiple,
+            activity_tolerance=site.prrt_activity_tolerance,
+            settings={"everolimus_access": site.everolimus_access},
+        )
+        self._evaluator = Evaluator(
+            trial,
+            facts,
+            _Words(codes, units),
+            Version(codes.version, codes.digest),
+            trial.common.default_time_zone if site.timezone is None else None,
+        )
+
+    def screen_chart(
+        self, chart: Chart, as_of: date, attestations: Sequence[Attestation] = ()
+    ) -> Report:
+        """Screen one chart.
+
+        Args:
+            as_of: the assumed day of enrolment, in the site's zone.
+        """
+        return self._evaluator.evaluate(self._reader.read(chart), as_of, attestations)
+
+    def relevant(self, chart: Chart, as_of: date) -> bool:
+        """Whether a chart, as far as it was read, may concern the trial."""
+        return self._evaluator.relevance(self._reader.read(chart), as_of) != "not_relevant"

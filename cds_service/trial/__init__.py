@@ -1,0 +1,1 @@
+"""A trial as data: its form, its kinds of rule, and the site and trial files."""

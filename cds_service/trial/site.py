@@ -1,0 +1,122 @@
+"""The site file: what one hospital configures for a trial."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from ruamel.yaml import YAML
+from ruamel.yaml.error import YAMLError
+
+from cds_service.errors import InputError
+from cds_service.record.units import Converted, UnitBook
+from cds_service.report import Overall
+
+
+class Limit(BaseModel):
+    """An upper limit of normal with its unit, as the site's laboratory states it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    value: Decimal
+    unit: str
+
+
+class Site(BaseModel):
+    """One site's settings; every one is optional.
+
+    Args:
+        timezone: IANA name; None reads dates in UTC and says so on the report.
+        everolimus_access: whether the site can provide everolimus; None for not configured.
+        uln: upper limits of normal by quantity name of the mapping tables.
+        gilbert_bilirubin_uln_multiple: the protocol's multiple for confirmed Gilbert's.
+        prrt_activity_tolerance: fraction by which cumulative activity may differ.
+        mappings: the site's own code tables, relative to the site file.
+        cards: overall results that make a card.
+        override_days: quiet period after an override.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    timezone: str | None = None
+    everolimus_access: bool | None = None
+    uln: dict[str, Limit] = {}
+    gilbert_bilirubin_uln_multiple: Decimal | None = Field(default=None, gt=0)
+    prrt_activity_tolerance: Decimal | None = Field(default=None, ge=0, lt=1)
+    mappings: tuple[Path, ...] = ()
+    cards: tuple[Overall, ...] = ("all_met", "possible", "not_now")
+    override_days: int = Field(default=90, ge=0)
+
+    @field_validator("timezone")
+    @classmethod
+    def _known_zone(cls, name: str | None) -> str | None:
+        if name is not None:
+            try:
+                ZoneInfo(name)
+            except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+                raise ValueError("is no IANA time zone") from error
+        return name
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The site's time zone; UTC where none is configured."""
+        return ZoneInfo(self.timezone or "UTC")
+
+    def normal_limits(self, units: UnitBook) -> dict[str, Decimal]:
+        """The upper limits of normal in each quantity's canonical unit.
+
+        Raises:
+            InputError: a limit has a unit that its quantity cannot have.
+        """
+        found: dict[str, Decimal] = {}
+        for quantity, limit in self.uln.items():
+            read = units.read(quantity, "", limit.value, limit.unit, None, None)
+            if not isinstance(read, Converted):
+                raise InputError(f"site file: uln.{quantity}: {read.message}")
+            found[quantity] = read.value
+        return found
+
+
+def _decimals(loader: Any, node: Any) -> Decimal:
+    return Decimal(str(loader.construct_scalar(node)).replace("_", ""))
+
+
+def load_yaml(text: str) -> Any:
+    """Read YAML 1.2 with safe types; numbers with a point become Decimal, never float.
+
+    Raises:
+        InputError: it is not YAML.
+    """
+    yaml = YAML(typ="safe", pure=True)
+    yaml.constructor.add_constructor("tag:yaml.org,2002:float", _decimals)
+    try:
+        return yaml.load(text)
+    except (YAMLError, ValueError, ArithmeticError) as error:
+        raise InputError(f"is not YAML: {str(error).splitlines()[0]}") from error
+
+
+def load_site(path: Path | None) -> Site:
+    """Read a site file; none gives the defaults.
+
+    Raises:
+        InputError: it cannot be read, or says something unknown; the text names file and key.
+    """
+    if path is None:
+        return Site()
+    try:
+        content = load_yaml(path.read_text(encoding="utf-8")) or {}
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"site file {path}: cannot be read") from error
+    except InputError as error:
+        raise InputError(f"site file {path}: {error}") from error
+    try:
+        site = Site.model_validate(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "file"
+        raise InputError(f"site file {path}: {key}: {first['msg']}") from error
+    tables = tuple((path.parent / table).resolve() for table in site.mappings)
+    return site.model_copy(update={"mappings": tables})
