@@ -53,7 +53,7 @@ class Screener:
         self.zone: tzinfo = site.zone
         self._reader = Reader(codes, units, site.zone)
         facts = SiteFacts(
-            normal_limits=site.normal_limits(units),
+            normal_limits=site.normal_limits(units, codes),
             exception_multiple=site.gilbert_bilirubin_uln_multiple,
             activity_tolerance=site.prrt_activity_tolerance,
             settings={"everolimus_access": site.everolimus_access},

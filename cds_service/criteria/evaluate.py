@@ -33,8 +33,8 @@ from cds_service.trial.schema import CriterionSpec, Trial
 
 _DAY = timedelta(days=1)
 OUTLOOK_DAYS = 365
-# A status that has not changed at this many noted days is taken to hold on.
-MOST_FLIPS = 60
+# Beyond the outlook, a status that has not changed at this many noted days is taken to hold on.
+MOST_LATER_DAYS = 60
 
 
 class Standing(msgspec.Struct, frozen=True):
@@ -116,13 +116,12 @@ class Evaluator:
         pending = set(now.judgement.flips)
         last = now.judgement
         horizon = as_of + timedelta(days=OUTLOOK_DAYS)
-        for _ in range(MOST_FLIPS):
-            if not pending:
-                break
+        beyond = 0
+        while pending and beyond < MOST_LATER_DAYS:
             day = min(pending)
             pending.discard(day)
-            changed_once = bool(later)
-            if changed_once and day > horizon:
+            beyond += day > horizon
+            if later and day > horizon:
                 break
             judged = self._attested(spec, index, day, attestations).judgement
             pending |= {flip for flip in judged.flips if flip > day}

@@ -88,14 +88,14 @@ def _judgement(spec: CriterionSpec, finding: Finding, view: View) -> Judgement:
 def _across_cases(
     spec: CriterionSpec, index: RecordIndex, view: View, first: Judgement, book: Rulebook
 ) -> Judgement:
-    loose, births = dict(view.loose), _births(view)
-    judged = [first]
-    if _case_count(loose.values(), births, view) <= MOST_CASES:
-        # A rule may ask for more facts in some cases than in others: two rounds see them all.
-        for settled, birth in _cases(loose, births, view):
-            tried = View(index, view.clock.__class__(view.clock.today), settled, birth)
-            judged.append(_judgement(spec, _find(spec, tried, book), tried))
-            view.reads |= tried.reads
+    judged: list[Judgement] | None = [first]
+    asked = -1
+    # A rule may ask for more facts in some cases than in others: rounds go on until it asks for none.
+    while judged is not None and asked != _asked(view):
+        asked = _asked(view)
+        judged = _round(spec, index, view, first, book)
+    loose = view.loose
+    if judged is not None:
         flips = {flip for one in judged for flip in one.flips}
         if len({one.status for one in judged}) == 1:
             mildest = min(judged, key=lambda one: _MILDER.index(one.change))
@@ -109,6 +109,31 @@ def _across_cases(
         reason="doubtful" if doubtful else "imprecise",
         culprits=tuple(loose.values()),
     )  # fmt: skip
+
+
+def _asked(view: View) -> int:
+    return len(view.loose) + len(view.exact_days) + len(view.clock.windows) + view.vague_birth
+
+
+def _round(
+    spec: CriterionSpec, index: RecordIndex, view: View, first: Judgement, book: Rulebook
+) -> list[Judgement] | None:
+    """Judge every case of what is known to be loose; None where there are too many cases."""
+    loose, births = dict(view.loose), _births(view)
+    if _case_count(loose.values(), births, view) > MOST_CASES:
+        return None
+    judged = [first]
+    for settled, birth in _cases(loose, births, view):
+        tried = View(index, Clock(view.clock.today), settled, birth)
+        judged.append(_judgement(spec, _find(spec, tried, book), tried))
+        view.reads |= tried.reads
+        view.clock.windows |= tried.clock.windows
+        view.vague_birth = view.vague_birth or tried.vague_birth
+        for key, fact in tried.loose.items():
+            view.loose.setdefault(key, fact)
+        settled_days = {case.start for case in settled.values()}
+        view.exact_days |= tried.exact_days - settled_days
+    return judged
 
 
 def _births(view: View) -> Sequence[date | None]:
@@ -173,7 +198,7 @@ def _with_reads(judged: Judgement, index: RecordIndex, reads: set[str]) -> Judge
         if not isinstance(state := record.reads.get(name, _NOT_ASKED), Complete)
     )
     judged.unreadable = tuple(
-        one.reference for one in record.unreadable if one.resource_type in reads
+        dict.fromkeys(one.reference for one in record.unreadable if one.resource_type in reads)
     )
     taken_back = judged.unread or (judged.unreadable and judged.basis == "absence")
     settled = judged.status in ("met", "not_met", "not_applicable")

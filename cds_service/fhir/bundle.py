@@ -16,9 +16,14 @@ class _Link(msgspec.Struct):
     url: str | None = None
 
 
+class _Response(msgspec.Struct):
+    status: str | None = None
+
+
 class _BundleEntry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = msgspec.Raw(b"")
     full_url: str | None = None
+    response: _Response | None = None
 
 
 class _Bundle(msgspec.Struct, rename="camel"):
@@ -44,6 +49,7 @@ class _Outcome(msgspec.Struct):
 _BUNDLE = msgspec.json.Decoder(_Bundle)
 _ENTRY = msgspec.json.Decoder(_BundleEntry)
 _HEAD = msgspec.json.Decoder(_Head)
+_FINE = ("2", "3")
 _ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
@@ -146,6 +152,10 @@ def _truncate(found: _Found, own_type: str | None, message: str) -> None:
 def _read_entry(raw: msgspec.Raw, position: int, own_type: str | None, found: _Found) -> None:
     try:
         entry = _ENTRY.decode(raw)
+        status = entry.response.status if entry.response else None
+        if status and not status.startswith(_FINE):
+            # Which search of the batch failed cannot be told.
+            _truncate(found, own_type, f"a request of the batch was answered with {status[:3]}")
         if not bytes(entry.resource):
             return
         head = _HEAD.decode(entry.resource)

@@ -205,9 +205,12 @@ def period_end(period: views.Period, coder: Coder) -> When | None:
     if end is not None:
         return end
     start = coder.when(period.start)
-    if start is None or start.unreadable:
-        return start
-    return When(start.first, _FAR, text=f"{period.start}/")
+    return None if start is None else open_end(start)
+
+
+def open_end(start: When) -> When:
+    """The end of a period that has only a start: every day from then on."""
+    return start if start.unreadable else When(start.first, _FAR, text=f"{start.text}/")
 
 
 def onset_at_age(age: views.Age, birth: When | None) -> When | None:

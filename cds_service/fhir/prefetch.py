@@ -18,9 +18,15 @@ from cds_service.fhir.queries import PATIENT_KEY, SearchPlan
 from cds_service.fhir.searchset import Found, Page, read_page, read_resource
 
 _NULL: Final = msgspec.Raw(b"null")
-MISSING: Final = "not provided"
+_MISSING: Final = "not provided"
 # Some EHRs wrap the results of their own several queries anew.
 _KINDS: Final = frozenset({"searchset", "collection"})
+
+
+class Unread(msgspec.Struct, frozen=True):
+    """Nothing usable was sent of a type; ``reason`` says what was instead."""
+
+    reason: str
 
 
 class Prefetched(msgspec.Struct, frozen=True):
@@ -29,14 +35,25 @@ class Prefetched(msgspec.Struct, frozen=True):
     Args:
         patient: the Patient, if it was sent.
         no_patient: why it was not.
-        pages: by resource type, what was sent; may be one page of several.
-        unread: by resource type, why what was sent cannot be used.
+        sent: by resource type, what was sent, not decoded: most patients are not relevant, and
+            most of what was sent for them need not be looked at.
     """
 
     patient: Found | None = None
-    no_patient: str = MISSING
-    pages: dict[str, Page] = {}
-    unread: dict[str, str] = {}
+    no_patient: str = _MISSING
+    sent: dict[str, msgspec.Raw] = {}
+
+    def page(self, resource_type: str) -> Page | Unread:
+        """What was sent of a type; may be one page of several."""
+        raw = self.sent.get(resource_type)
+        if raw is None:
+            return Unread(_MISSING)
+        if raw == _NULL:
+            return Page()
+        try:
+            return read_page(raw, resource_type, _KINDS)
+        except FhirUnavailable as error:
+            return Unread(f"provided as {error}")
 
 
 def read_prefetch(
@@ -48,26 +65,14 @@ def read_prefetch(
         HookError: the prefetched Patient is not the patient of the hook (status 412).
     """
     patient, no_patient = _patient(prefetch.get(PATIENT_KEY), patient_id)
-    pages: dict[str, Page] = {}
-    unread: dict[str, str] = {}
-    for key, resource_type in plan.keys.items():
-        if key not in prefetch:
-            continue
-        try:
-            pages[resource_type] = _page(prefetch[key], resource_type)
-        except FhirUnavailable as error:
-            unread[resource_type] = f"provided as {error}"
-    return Prefetched(patient, no_patient, pages, unread)
-
-
-def _page(raw: msgspec.Raw, resource_type: str) -> Page:
-    return Page() if raw == _NULL else read_page(raw, resource_type, _KINDS)
+    sent = {type_: prefetch[key] for key, type_ in plan.keys.items() if key in prefetch}
+    return Prefetched(patient, no_patient, sent)
 
 
 def _patient(raw: msgspec.Raw | None, patient_id: str) -> tuple[Found | None, str]:
     """The patient, or why there is none."""
     if raw is None:
-        return None, MISSING
+        return None, _MISSING
     if raw == _NULL:
         return None, "provided as unknown"
     try:

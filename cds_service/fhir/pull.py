@@ -19,9 +19,9 @@ from cds_service.errors import FhirError, PatientUnavailable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.http import FhirClient
 from cds_service.fhir.paging import Pulled, Start, combine, read_search
-from cds_service.fhir.prefetch import MISSING, Prefetched
+from cds_service.fhir.prefetch import Prefetched, Unread
 from cds_service.fhir.queries import Search, SearchPlan, medications, search_types
-from cds_service.fhir.searchset import Found, read_resource
+from cds_service.fhir.searchset import Found, Page, read_resource
 from cds_service.fhir.versions import merge
 from cds_service.record.model import COMPLETE, Complete, DataIssue, Failed, Partial
 
@@ -164,32 +164,28 @@ class _Reading:
 
     async def _read(self, searches: Sequence[Search]) -> Stage:
         """What was sent of some types, and the rest of them from the server."""
-        types = search_types(searches)
-        sent = {type_: self._as_sent(type_) for type_ in types}
+        pages = {type_: self._prefetched.page(type_) for type_ in search_types(searches)}
+        sent = {type_: _as_sent(page) for type_, page in pages.items()}
         if self._client is None:
             return sent
-        lacking = [type_ for type_ in types if not isinstance(sent[type_].read, Complete)]
-        starts = [start for type_ in lacking for start in self._starts(type_, searches)]
+        lacking = [type_ for type_ in pages if not isinstance(sent[type_].read, Complete)]
+        starts = [
+            start
+            for type_ in lacking
+            for start in self._starts(
+                pages[type_], [search for search in searches if search.resource_type == type_]
+            )
+        ]
         pulled = await _run(self._client, starts, self._deadline)
         return sent | {type_: _better(sent[type_], pulled[type_]) for type_ in lacking}
 
-    def _starts(self, type_: str, searches: Sequence[Search]) -> list[Start]:
+    def _starts(self, page: Page | Unread, searches: Sequence[Search]) -> list[Start]:
         """Where to read on: after the page that was sent, or from the beginning."""
-        page = self._prefetched.pages.get(type_)
-        if self._client is not None and page is not None and page.next_url and not page.troubles:
-            address = self._client.address(page.next_url)
+        if self._client is not None and isinstance(page, Page) and not page.troubles:
+            address = self._client.address(page.next_url) if page.next_url else None
             if address is not None:
-                return [Start(type_, address, first=page)]
-        return [_start(item, self._patient_id) for item in searches if item.resource_type == type_]
-
-    def _as_sent(self, type_: str) -> Pulled:
-        """What was sent of a type, as all there is."""
-        page = self._prefetched.pages.get(type_)
-        if page is None:
-            why = self._prefetched.unread.get(type_, MISSING)
-            return Pulled(read=Failed(f"{why} {_NO_SERVER}"))
-        reason = "; ".join(page.troubles) or "provided in part"
-        return Pulled(page.found, COMPLETE if page.whole else Partial(reason), page.issues)
+                return [Start(searches[0].resource_type, address, first=page)]
+        return [_start(search, self._patient_id) for search in searches]
 
     async def _resolve_medications(self) -> None:
         """Read the Medications that are referred to and not there.
@@ -236,6 +232,14 @@ async def _run(client: FhirClient, starts: Sequence[Start], deadline: float) -> 
         type_: combine([task.result() for other, task in tasks if other == type_])
         for type_ in types
     }
+
+
+def _as_sent(page: Page | Unread) -> Pulled:
+    """What was sent of a type, as all there is."""
+    if isinstance(page, Unread):
+        return Pulled(read=Failed(f"{page.reason} {_NO_SERVER}"))
+    reason = "; ".join(page.troubles) or "provided in part"
+    return Pulled(page.found, COMPLETE if page.whole else Partial(reason), page.issues)
 
 
 def _better(sent: Pulled, pulled: Pulled) -> Pulled:

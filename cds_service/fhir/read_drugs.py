@@ -105,11 +105,13 @@ class Medications:
             return None
         concepts = [view.code] if view.code is not None else []
         doubtful = modified(view, *(view.ingredient or ())) or view.status == "entered-in-error"
-        self._ingredients(view, (*contained, *(view.contained or ())), concepts, 0)
+        whole = self._ingredients(view, (*contained, *(view.contained or ())), concepts, 0)
         if not concepts:
             return None
-        form = words_of([view.form])
-        return self._by_concepts(concepts, form, doubtful=doubtful)
+        drug = self._by_concepts(concepts, words_of([view.form]), doubtful=doubtful)
+        # What an ingredient that cannot be found is, only a code of the whole product can tell.
+        told = whole or (view.code is not None and bool(self._coder.concepts(view.code)))
+        return drug if told else None
 
     def _ingredients(
         self,
@@ -117,20 +119,28 @@ class Medications:
         contained: Iterable[msgspec.Raw],
         concepts: list[views.CodeableConcept],
         level: int,
-    ) -> None:
-        """Collect the ingredients' concepts; a circle of references ends at the level limit."""
+    ) -> bool:
+        """Collect the ingredients' concepts; a circle of references ends at the level limit.
+
+        Returns:
+            Whether every ingredient was found.
+        """
         if level >= _MOST_INGREDIENT_LEVELS:
-            return
+            return False
+        whole = True
         for one in view.ingredient or ():
             if one.item_codeable_concept is not None:
                 concepts.append(one.item_codeable_concept)
             elif one.item_reference is not None and one.item_reference.reference:
                 found = self._find(one.item_reference.reference, contained)
                 inner = None if found is None else found.view
-                if isinstance(inner, views.MedicationView):
-                    if inner.code is not None:
-                        concepts.append(inner.code)
-                    self._ingredients(inner, contained, concepts, level + 1)
+                if not isinstance(inner, views.MedicationView):
+                    whole = False
+                    continue
+                if inner.code is not None:
+                    concepts.append(inner.code)
+                whole = self._ingredients(inner, contained, concepts, level + 1) and whole
+        return whole
 
     def _by_concepts(
         self, concepts: list[views.CodeableConcept], form: Iterable[str], *, doubtful: bool
@@ -282,10 +292,20 @@ def _times(view: views.MedicationUse, broken: frozenset[str], coder: Coder) -> _
 
 def _period(period: views.Period, coder: Coder, *, active: bool) -> _Taken:
     start, end = coder.when(period.start), coder.when(period.end)
+    if start is not None and end is not None and _is_before(end, start):
+        # A period that ends before it starts says nothing about either day.
+        unknown = unreadable_when(f"{period.start}/{period.end}")
+        return _Taken(unknown, unknown, period=True)
     if start is None and end is not None:
         # Only the end is known: it began on that day or before.
         start = When(_EARLIEST, end.last, text=f"/{period.end}")
     return _Taken(start, end, active and end is None, period=True)
+
+
+def _is_before(end: When, start: When) -> bool:
+    if end.instant is not None and start.instant is not None:
+        return end.instant < start.instant
+    return not (end.unreadable or start.unreadable) and end.last < start.first
 
 
 class _Activity(msgspec.Struct, frozen=True):

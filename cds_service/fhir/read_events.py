@@ -10,6 +10,7 @@ from cds_service.fhir.elements import (
     has,
     modified,
     onset_at_age,
+    open_end,
     references,
     shown,
     words_of,
@@ -205,7 +206,9 @@ def read_procedure(
         strength = Strength.POSSIBLE
     if not concepts:
         return None
-    start, end, _ = procedure_times(view, broken, coder)
+    start, end, period = procedure_times(view, broken, coder)
+    if period and end is None and start is not None:
+        end = open_end(start)
     if start is None:
         issues.add("no-date", reference, f"{shown(view.code)}: no date is recorded")
     elif start.unreadable:
@@ -220,6 +223,7 @@ def read_procedure(
         when=start,
         end=end,
         doubtful=doubtful,
+        completed=view.status not in ("in-progress", "stopped"),
     )
 
 
@@ -244,7 +248,8 @@ def read_scan(
     named = coder.words("tracer", [*texts, " ".join(texts)])
     concepts |= named
     conclusion = view.conclusion if isinstance(view, views.DiagnosticReportView) else None
-    if conclusion and "pet" in concepts:
+    if conclusion and "pet" in concepts and not _only(concepts, _TRACERS, coder):
+        # A conclusion also tells of earlier scans: it names the tracer only where nothing else does.
         concepts |= _only(coder.words("tracer", [conclusion]), _TRACERS, coder)
     if not concepts.intersection(SCAN_CONCEPTS):
         return None

@@ -11,6 +11,7 @@ from cds_service.fhir import views
 from cds_service.fhir.elements import (
     Coder,
     Issues,
+    codings_of,
     has,
     modified,
     number,
@@ -123,7 +124,8 @@ def _shared(
 ) -> _Shared:
     specimen = view.specimen.reference if view.specimen else None
     effective = view.effective_date_time or view.effective_instant
-    sampled = [f"time {effective}"] if effective else []
+    moment = coder.when(effective)
+    sampled = [f"time {moment.instant or moment.text}"] if moment and not moment.unreadable else []
     if view.effective_period is not None:
         sampled.append(f"period {view.effective_period.start}/{view.effective_period.end}")
     if specimen:
@@ -134,10 +136,16 @@ def _shared(
         problem=_problem(view, broken, own),
         sampled=tuple(sampled),
         part_of=references([*(view.part_of or ()), *(view.derived_from or ())]),
-        labels=tuple(words_of([view.code, view.method, *(view.category or ())])),
+        labels=_labels(view.code),
         body_site=coder.concepts(view.body_site),
         method=coder.concepts(view.method),
     )
+
+
+def _labels(code: views.CodeableConcept | None) -> tuple[str, ...]:
+    """What tells one graded finding from another: the codes, or else the words."""
+    codes = tuple(f"{one.system or ''}|{one.code}" for one in codings_of(code) if one.code)
+    return codes or tuple(words_of([code]))
 
 
 def _problem(
@@ -203,7 +211,7 @@ def _result(
         answers=value.answers,
         words=value.words,
         sampled=shared.sampled,
-        labels=(*shared.labels, *(words_of([view.code]) if isinstance(view, views.Valued) else ())),
+        labels=(*shared.labels, *(_labels(view.code) if isinstance(view, views.Valued) else ())),
         ranges=_ranges(view, match, coder),
         body_site=shared.body_site,
         method=shared.method,
@@ -233,6 +241,8 @@ def _notes(when: When | None) -> tuple[str, ...]:
 def _value(view: _Valued, match: Match, broken: frozenset[str], coder: Coder) -> _Value:
     if broken.intersection(_VALUES) or "dataAbsentReason" in broken:
         return _unusable("its value cannot be read")
+    if view.data_absent_reason is not None:
+        return _Value(ResultState.EMPTY)
     quantity = coder.codes.quantity_of(match.concepts)
     if view.value_quantity is not None:
         value = _quantity(view.value_quantity, quantity, match, coder)
@@ -276,7 +286,7 @@ def _unusable(problem: str, original: str = "", issue: str = "unusable-value") -
 def _interpreted(view: _Valued, coder: Coder) -> _Value:
     """A result with nothing but an interpretation (positive, not detected)."""
     found = coder.answers(ANSWER_DOMAINS, *(view.interpretation or ()))
-    if not found or view.data_absent_reason is not None:
+    if not found:
         return _Value(ResultState.EMPTY)
     text = ", ".join(shown(one) for one in view.interpretation or ())
     return _Value(ResultState.USABLE, original=text, normalized=text, answers=found)
@@ -393,6 +403,8 @@ def _range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:
     high, problem = limits.read(view.high)
     low, _ = limits.read(view.low)
     kinds = {one.code for one in (view.type.coding or () if view.type else ()) if one.code}
+    if not kinds and view.type and view.type.text:
+        kinds = {view.type.text.casefold()}
     age = view.age
     return ReferenceRange(
         high=None if view.modifier_extension else high,

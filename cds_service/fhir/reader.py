@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from cds_service.fhir import views
-from cds_service.fhir.chart import Chart, Entry
+from cds_service.fhir.chart import CHART_TYPES, Chart, Entry
 from cds_service.fhir.elements import Coder, Issues, relative
 from cds_service.fhir.read_drugs import Medications, read_exposure, read_procedure_exposure
 from cds_service.fhir.read_events import (
@@ -28,7 +28,7 @@ from cds_service.fhir.read_events import (
 )
 from cds_service.fhir.read_results import read_results
 from cds_service.record.codes import CodeBook
-from cds_service.record.model import Complete, Partial, Patient, Read, Record
+from cds_service.record.model import Complete, Partial, Patient, Read, Record, Unreadable
 from cds_service.record.units import UnitBook
 
 T = TypeVar("T")
@@ -206,9 +206,13 @@ def _decode(chart: Chart, issues: Issues) -> list[_Item]:
 
 
 def _not_decoded(decoded: views.Decoded, position: int, issues: Issues) -> None:
-    if decoded.broken:
+    if decoded.resource_type is None:
+        # It says no type that can be read, so it may be about anything.
         where = f"entry {position + 1}"
         issues.add("broken-resource", where, "is no FHIR resource that can be read")
+        issues.unreadable.extend(
+            Unreadable(where, kind, "its type cannot be read") for kind in CHART_TYPES
+        )
 
 
 def _reference(entry: Entry, decoded: views.Decoded, position: int) -> str:

@@ -7,7 +7,7 @@ the resources stay raw JSON for the reader. Patients are not looked at here. Sou
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable
 from typing import Final
 
 import msgspec
@@ -80,14 +80,6 @@ class _Link(_Wire):
     url: str | None = None
 
 
-class _Bundle(_Wire):
-    resource_type: str | None = None
-    type: str | None = None
-    total: int | None = None
-    link: list[_Link] | None = None
-    entry: list[msgspec.Raw] | None = None
-
-
 class _Search(_Wire):
     mode: str | None = None
 
@@ -96,6 +88,21 @@ class _Entry(_Wire):
     resource: msgspec.Raw
     full_url: str | None = None
     search: _Search | None = None
+
+
+class _Envelope(_Wire):
+    resource_type: str | None = None
+    type: str | None = None
+    total: int | None = None
+    link: list[_Link] | None = None
+
+
+class _Bundle(_Envelope):
+    entry: list[_Entry] | None = None
+
+
+class _LooseBundle(_Envelope):
+    entry: list[msgspec.Raw] | None = None
 
 
 class _Meta(_Wire):
@@ -132,8 +139,10 @@ class _Outcome(_Wire):
 
 
 _BUNDLE: Final = msgspec.json.Decoder(_Bundle)
+_LOOSE_BUNDLE: Final = msgspec.json.Decoder(_LooseBundle)
 _ENTRY: Final = msgspec.json.Decoder(_Entry)
 _HEAD: Final = msgspec.json.Decoder(_Head)
+_NO_META: Final = _Meta()
 _KIND: Final = msgspec.json.Decoder(_Kind)
 _OUTCOME: Final = msgspec.json.Decoder(_Outcome)
 
@@ -151,10 +160,15 @@ def read_page(
     Raises:
         FhirUnavailable: it is not a search result.
     """
-    bundle = _bundle(body, kinds)
+    bundle, contents = _decoded(body)
+    if bundle.resource_type == "OperationOutcome":
+        raise FhirUnavailable("an OperationOutcome instead of results")
+    if bundle.resource_type != "Bundle" or bundle.type not in kinds:
+        raise FhirUnavailable("not a search result")
     entries = _Entries(searched)
-    for raw in bundle.entry or ():
-        entries.add(raw)
+    for entry in contents:
+        entries.add(entry)
+    entries.check_types()
     return Page(
         found=tuple(entries.found),
         total=bundle.total,
@@ -176,7 +190,7 @@ def read_resource(raw: msgspec.Raw, full_url: str | None = None, *, matched: boo
         head = _HEAD.decode(raw)
     except UNDECODABLE:
         return Found(entry, _kind(raw), matched=matched)
-    meta = head.meta or _Meta()
+    meta = head.meta or _NO_META
     return Found(
         entry=entry,
         resource_type=head.resource_type,
@@ -184,7 +198,7 @@ def read_resource(raw: msgspec.Raw, full_url: str | None = None, *, matched: boo
         matched=matched,
         version=meta.version_id or "",
         updated=meta.last_updated or "",
-        medications=tuple(_medications(head)),
+        medications=_medications(head),
     )
 
 
@@ -195,19 +209,34 @@ def count_matches(found: Iterable[Found]) -> int:
     return len(keys) + sum(item.key is None for item in matches)
 
 
-def _bundle(body: bytes | msgspec.Raw, kinds: Collection[str]) -> _Bundle:
+def _decoded(body: bytes | msgspec.Raw) -> tuple[_Envelope, list[_Entry | None]]:
+    """The Bundle and its entries; None for an entry that cannot be read."""
     try:
         bundle = _BUNDLE.decode(body)
+    except msgspec.ValidationError:
+        return _decoded_one_by_one(body)
     except UNDECODABLE as error:
         raise FhirUnavailable("not FHIR") from error
-    if bundle.resource_type == "OperationOutcome":
-        raise FhirUnavailable("an OperationOutcome instead of results")
-    if bundle.resource_type != "Bundle" or bundle.type not in kinds:
-        raise FhirUnavailable("not a search result")
-    return bundle
+    return bundle, [*(bundle.entry or ())]
 
 
-def _link(bundle: _Bundle, relation: str) -> str | None:
+def _decoded_one_by_one(body: bytes | msgspec.Raw) -> tuple[_Envelope, list[_Entry | None]]:
+    """The same where something in it is odd: slower, and an odd entry costs only itself."""
+    try:
+        bundle = _LOOSE_BUNDLE.decode(body)
+    except UNDECODABLE as error:
+        raise FhirUnavailable("not FHIR") from error
+    return bundle, [_entry(raw) for raw in bundle.entry or ()]
+
+
+def _entry(raw: msgspec.Raw) -> _Entry | None:
+    try:
+        return _ENTRY.decode(raw)
+    except UNDECODABLE:
+        return None
+
+
+def _link(bundle: _Envelope, relation: str) -> str | None:
     links = bundle.link or ()
     return next((link.url for link in links if link.relation == relation and link.url), None)
 
@@ -221,21 +250,26 @@ class _Entries:
         self.troubles: list[str] = []
         self.issues: list[DataIssue] = []
 
-    def add(self, raw: msgspec.Raw) -> None:
+    def add(self, entry: _Entry | None) -> None:
         """Take one entry."""
+        mode = entry.search.mode if entry is not None and entry.search is not None else None
         try:
-            entry = _ENTRY.decode(raw)
-            mode = entry.search.mode if entry.search else None
-            found = read_resource(entry.resource, entry.full_url)
-        except (*UNDECODABLE, FhirUnavailable):
+            found = _found(entry, matched=mode in {"match", None})
+        except FhirUnavailable:
             self.troubles.append("an entry could not be read")
             return
         if mode == "outcome" or found.resource_type == "OperationOutcome":
-            self._outcome(entry.resource, mode)
+            self._outcome(found.entry.raw, mode)
             return
-        if mode not in {"match", None} or (mode is None and found.resource_type != self._searched):
+        if mode is None and found.resource_type != self._searched:
             found = msgspec.structs.replace(found, matched=False)
         self.found.append(found)
+
+    def check_types(self) -> None:
+        """Notice results that answer another question; resources that came along are no matter."""
+        types = {item.resource_type for item in self.found}
+        if types and self._searched not in types:
+            self.troubles.append("the results are of another type")
 
     def _outcome(self, raw: msgspec.Raw, mode: str | None) -> None:
         """Take what the server says about its own search.
@@ -254,6 +288,12 @@ class _Entries:
             self.issues.append(DataIssue("server-warning", self._searched, message))
 
 
+def _found(entry: _Entry | None, *, matched: bool) -> Found:
+    if entry is None:
+        raise FhirUnavailable("not FHIR")
+    return read_resource(entry.resource, entry.full_url, matched=matched)
+
+
 def _severities(raw: msgspec.Raw) -> frozenset[str]:
     """The severities of an outcome; one that cannot be read counts as an error."""
     try:
@@ -270,8 +310,9 @@ def _kind(raw: msgspec.Raw) -> str:
         raise FhirUnavailable("not FHIR") from error
 
 
-def _medications(head: _Head) -> Iterator[str]:
+def _medications(head: _Head) -> tuple[str, ...]:
+    if head.medication_reference is None and not head.ingredient:
+        return ()
     ingredients = (ingredient.item_reference for ingredient in head.ingredient or ())
-    for reference in (head.medication_reference, *ingredients):
-        if reference is not None and reference.reference:
-            yield reference.reference
+    references = (head.medication_reference, *ingredients)
+    return tuple(found.reference for found in references if found and found.reference)

@@ -31,7 +31,7 @@ def merge(found: Iterable[Found]) -> Merged:
     groups: dict[tuple[str, str] | bytes, list[Found]] = {}
     for item in found:
         groups.setdefault(item.key or bytes(item.entry.raw), []).append(item)
-    kept = [_newest(group) for group in groups.values()]
+    kept = [group if len(group) == 1 else _newest(group) for group in groups.values()]
     return Merged(
         entries=tuple(item.entry for group in kept for item in group),
         issues=tuple(_conflict(group[0]) for group in kept if len(group) > 1),

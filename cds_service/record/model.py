@@ -159,7 +159,7 @@ class Result(msgspec.Struct, frozen=True):
         answers: concepts of the coded or worded answer.
         words: the answer's own words.
         sampled: what makes two results of one sampling time: the recorded effective, and the specimen.
-        labels: the words that say what it is (code, category, method).
+        labels: the codes, or else the words, that say what was observed.
         when_value: a value that is itself a date (last menses).
     """
 
@@ -275,6 +275,7 @@ class ProcedureDone(msgspec.Struct, frozen=True):
         strength: given, ordered (in preparation), or possible (words only, unverified code).
         when: start of the procedure.
         end: its end, or its only day; a period's end decides for surgery.
+        completed: false where it was begun and is not, or was not, carried through.
     """
 
     source: Source
@@ -283,6 +284,7 @@ class ProcedureDone(msgspec.Struct, frozen=True):
     when: When | None
     end: When | None
     doubtful: bool = False
+    completed: bool = True
 
 
 class Scan(msgspec.Struct, frozen=True):

@@ -112,6 +112,11 @@ class UnitBook:
             return UnitProblem("wrong-dimension", message)
         return Converted(_EXACT.multiply(value, factor), known.row.shown_unit)
 
+    @property
+    def quantities(self) -> frozenset[str]:
+        """The kinds of measurement that the tables have."""
+        return frozenset(self._quantities)
+
     def plausible(self, quantity: str, value: Decimal) -> bool:
         """Tell whether a canonical value lies in the plausible range, ends included."""
         row = self._quantities[quantity].row

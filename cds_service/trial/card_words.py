@@ -151,8 +151,7 @@ class DetailWords(CardModel):
         evidence: one resource behind a status; ``{parts}`` are its value, date and reference.
         segments: each overall result as it is called in the outlook.
         segment, segment_reason: one run of days of the outlook.
-        expires, clears: what ends a run, for the worse and for the better; without them only its
-            day is told.
+        expires, clears: what ends a run, for the worse and for the better.
         horizon: the run that reaches the end of the days looked at.
     """
 
@@ -175,8 +174,8 @@ class DetailWords(CardModel):
     segments: Results[Words]
     segment: Annotated[str, _template("result", "date")]
     segment_reason: Annotated[str, _template("result", "date", "reason")]
-    expires: Ending | None = None
-    clears: Ending | None = None
+    expires: Ending
+    clears: Ending
     horizon: Annotated[str, _template("result", "date")]
     then: Words
     issue: Annotated[str, _template("message", "reference")]

@@ -285,6 +285,7 @@ class ToxicityLimit(RuleModel):
     direction: Literal["below", "above"]
     value: Decimal | None = None
     times_uln: Decimal | None = None
+    uln: Concept | None = None
 
 
 class ToxicityRule(RuleModel):
@@ -295,6 +296,7 @@ class ToxicityRule(RuleModel):
     within_days: int
     limits: tuple[ToxicityLimit, ...]
     graded: Results
+    graded_words: tuple[Concept, ...]
     grade_limit: int
     OUTCOMES = _outcomes(toxic="what", judge="found listed")
 
@@ -425,7 +427,7 @@ class ContraceptionRule(RuleModel):
     childbearing: Childbearing
     OUTCOMES = _outcomes(
         male="", sex_unknown="", surgery="what", postmenopausal="what",
-        menopause_unproven="what", ask="",
+        menopause_unproven="what", menses_unclear="what", ask="",
     )  # fmt: skip
 
 

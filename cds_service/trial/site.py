@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -14,6 +14,14 @@ from ruamel.yaml.error import YAMLError
 from cds_service.errors import InputError
 from cds_service.record.units import Converted, UnitBook
 from cds_service.report import Overall
+
+
+class Quantities(Protocol):
+    """Which kind of measurement a test is, as the code tables say."""
+
+    def quantity_of(self, concepts: frozenset[str]) -> str | None:
+        """The kind of measurement; None where the tables have none."""
+        ...
 
 
 class Limit(BaseModel):
@@ -31,7 +39,7 @@ class Site(BaseModel):
     Args:
         timezone: IANA name; None reads dates in UTC and says so on the report.
         everolimus_access: whether the site can provide everolimus; None for not configured.
-        uln: upper limits of normal by quantity name of the mapping tables.
+        uln: upper limits of normal by test (``bilirubin``, ``creatinine``, ``alt``, ``ast``).
         gilbert_bilirubin_uln_multiple: the protocol's multiple for confirmed Gilbert's.
         prrt_activity_tolerance: fraction by which cumulative activity may differ.
         mappings: the site's own code tables, relative to the site file.
@@ -65,18 +73,21 @@ class Site(BaseModel):
         """The site's time zone; UTC where none is configured."""
         return ZoneInfo(self.timezone or "UTC")
 
-    def normal_limits(self, units: UnitBook) -> dict[str, Decimal]:
-        """The upper limits of normal in each quantity's canonical unit.
+    def normal_limits(self, units: UnitBook, quantities: Quantities) -> dict[str, Decimal]:
+        """The upper limits of normal in each test's canonical unit.
 
         Raises:
-            InputError: a limit has a unit that its quantity cannot have.
+            InputError: a limit is for no test of the tables, or has a unit that it cannot have.
         """
         found: dict[str, Decimal] = {}
-        for quantity, limit in self.uln.items():
-            read = units.read(quantity, "", limit.value, limit.unit, None, None)
+        for test, limit in self.uln.items():
+            quantity = quantities.quantity_of(frozenset({test}))
+            if quantity is None and test not in units.quantities:
+                raise InputError(f"site file: uln.{test}: the tables have no such test")
+            read = units.read(quantity or test, "", limit.value, limit.unit, None, None)
             if not isinstance(read, Converted):
-                raise InputError(f"site file: uln.{quantity}: {read.message}")
-            found[quantity] = read.value
+                raise InputError(f"site file: uln.{test}: {read.message}")
+            found[test] = read.value
         return found
 
 

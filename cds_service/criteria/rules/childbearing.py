@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from typing import Literal
 
 import msgspec
 
 from cds_service.criteria.finding import Context, Finding, dated, named, shown_date
-from cds_service.criteria.latest import latest, newest
+from cds_service.criteria.latest import latest
 from cds_service.record.model import Diagnosis, ProcedureDone, Result, ResultState, Strength
 from cds_service.trial.rules import (
     BreastfeedingRule,
@@ -31,13 +32,15 @@ class _Potential(msgspec.Struct, frozen=True):
         ended: uterus or both ovaries removed.
         surgery: contraceptive surgery, the former included.
         postmenopausal: recorded as such, or the last menses long enough ago.
-        unproven: menopause recorded without its date.
+        unproven: menopause recorded without its date, or a state that is not confirmed.
+        unclear: a last menses that cannot be used, or whose vague date can be on either side.
     """
 
     ended: tuple[_Fact, ...]
     surgery: tuple[_Fact, ...]
     postmenopausal: tuple[_Fact, ...]
     unproven: tuple[_Fact, ...]
+    unclear: tuple[_Fact, ...] = ()
 
 
 def _sex_finding(context: Context) -> Finding | None:
@@ -52,14 +55,19 @@ def _potential(rule: Childbearing, context: Context) -> _Potential:
     surgery = (*ended, *_recorded(rule.contraceptive_surgery, context))
     view = context.view
     recorded = [one for one in view.diagnoses(rule.postmenopausal) if one.confirmed]
+    states = (*rule.postmenopausal, *rule.ended, *rule.menopause_unproven)
+    unproven = tuple(one for one in view.diagnoses(states) if one not in ended)
     menses = _last_menses(rule, context)
-    if menses is not None:
-        # A known last menses says more than a code: within the months, she is not postmenopausal.
-        past: tuple[_Fact, ...] = () if _is_recent(rule, menses, context) else (menses,)
-    else:
-        past = tuple(recorded)
-    unproven = (*view.diagnoses(rule.menopause_unproven), *recorded)
-    return _Potential(ended, surgery, past, tuple(unproven))
+    if menses is None:
+        return _Potential(ended, surgery, tuple(recorded), unproven)
+    # A known last menses says more than a code: within the months, she is not postmenopausal.
+    match _how_long_ago(rule, menses, context):
+        case "long":
+            return _Potential(ended, surgery, (menses,), unproven)
+        case "unclear":
+            return _Potential(ended, surgery, (), unproven, (menses,))
+        case _:
+            return _Potential(ended, surgery, (), unproven)
 
 
 def _recorded(concepts: Sequence[str], context: Context) -> tuple[_Fact, ...]:
@@ -67,30 +75,40 @@ def _recorded(concepts: Sequence[str], context: Context) -> tuple[_Fact, ...]:
     done = [
         one
         for one in context.view.procedures(concepts, dated=False)
-        if one.strength is Strength.GIVEN
+        if one.strength is Strength.GIVEN and one.completed
     ]
     states = [one for one in context.view.diagnoses(concepts) if one.confirmed]
     return (*done, *states)
 
 
 def _last_menses(rule: Childbearing, context: Context) -> Result | None:
-    found = [
-        one
-        for one in context.view.results(rule.last_menses, dated=False)
-        if one.when_value is not None and not one.when_value.unreadable
-    ]
-    return max(found, key=_menses_day, default=None)
+    """The record of the last menses that decides: the newest one that has a value."""
+    found = context.view.results(rule.last_menses)
+    undated = [one for one in found if one.when is None and one.state is not ResultState.EMPTY]
+    deciding = latest(found)
+    candidates = (*(deciding.results if deciding else ()), *undated)
+    unusable = [one for one in candidates if one.state is ResultState.UNUSABLE]
+    # The latest day that any can mean: a vague date must not end childbearing potential.
+    return max(unusable or candidates, key=_menses_day, default=None)
 
 
 def _menses_day(one: Result) -> date:
-    # The latest day that the value can mean: a vague date must not end childbearing potential.
-    return one.when_value.last if one.when_value is not None else date.min
+    return date.max if one.when_value is None else one.when_value.last
 
 
-def _is_recent(rule: Childbearing, menses: Result, context: Context) -> bool:
+def _how_long_ago(
+    rule: Childbearing, menses: Result, context: Context
+) -> Literal["long", "recent", "unclear"]:
+    """Whether the last menses was longer ago than the months, on every day that it can mean."""
     value = menses.when_value
+    if menses.state is ResultState.UNUSABLE or value is None or value.unreadable:
+        return "unclear"
     clock = context.view.clock
-    return value is None or clock.within_months(min(value.last, clock.today), rule.menses_months)
+    ends = {min(value.first, clock.today), min(value.last, clock.today)}
+    within = {clock.within_months(day, rule.menses_months) for day in ends}
+    if len(within) > 1:
+        return "unclear"
+    return "recent" if within.pop() else "long"
 
 
 def contraception(rule: ContraceptionRule, context: Context) -> Finding:
@@ -102,6 +120,8 @@ def contraception(rule: ContraceptionRule, context: Context) -> Finding:
         return _with("surgery", potential.surgery)
     if potential.postmenopausal:
         return _with("postmenopausal", potential.postmenopausal)
+    if potential.unclear:
+        return _with("menses_unclear", potential.unclear)
     if potential.unproven:
         return _with("menopause_unproven", potential.unproven)
     return Finding("ask")
@@ -131,8 +151,10 @@ def _test(rule: Childbearing, context: Context) -> Finding:
         if one.when is not None and clock.within_days(one.when.first, rule.test_within_days)
     ]
     deciding = latest(recent)
+    if deciding is None and potential.unproven and not potential.unclear:
+        return _with("menopause_unproven", potential.unproven)
     if deciding is None:
-        return _with("menopause_unproven", potential.unproven) if potential.unproven else Finding("none")
+        return Finding("none")
     facts = deciding.results
     values = {"date": shown_date(facts[0].when), "value": facts[0].original}
     if deciding.unusable is not None:
@@ -157,28 +179,43 @@ def pregnancy(rule: PregnancyRule, context: Context) -> Finding:
     """An active pregnancy, or a recent positive status; else as the pregnancy test."""
     active = [one for one in context.view.diagnoses(rule.pregnancy) if one.active]
     confirmed = [one for one in active if one.confirmed]
-    status = _status(rule, context)
-    if confirmed or status:
-        facts: tuple[_Fact, ...] = (*confirmed, *status)
-        return Finding("pregnant", facts, {"what": named(facts), "date": shown_date(facts[0].when)})
+    if confirmed:
+        return _pregnant(confirmed)
+    by_status = _status(rule, context)
+    if by_status is not None and by_status.outcome == "pregnant":
+        return by_status
     if (by_sex := _sex_finding(context)) is not None:
         return by_sex
+    if by_status is not None:
+        return by_status
     if active:
         return _with("unconfirmed", active)
     return _test(rule.childbearing, context)
 
 
-def _status(rule: PregnancyRule, context: Context) -> tuple[Result, ...]:
-    """The latest status of the window, where it says pregnant."""
+def _pregnant(facts: Sequence[Diagnosis | Result]) -> Finding:
+    values = {"what": named(facts), "date": shown_date(facts[0].when)}
+    return Finding("pregnant", tuple(facts), values)
+
+
+def _status(rule: PregnancyRule, context: Context) -> Finding | None:
+    """What the latest status of the window settles; None where it does not say pregnant."""
     clock = context.view.clock
-    recent = [
+    deciding = latest(
         one
         for one in context.view.results(rule.status)
-        if one.when is not None
-        and one.state is ResultState.USABLE
-        and clock.within_days(one.when.first, rule.status_within_days)
-    ]
-    return tuple(one for one in newest(recent) if one.answers.intersection(rule.pregnant))
+        if one.when is not None and clock.within_days(one.when.first, rule.status_within_days)
+    )
+    if deciding is None:
+        return None
+    facts = deciding.results
+    values = {"date": shown_date(facts[0].when), "value": facts[0].original}
+    if deciding.unusable is not None:
+        return Finding("unusable", facts, values)
+    said = {bool(one.answers.intersection(rule.pregnant)) for one in facts}
+    if len(said) > 1:
+        return Finding("disagree", facts, values)
+    return _pregnant(facts) if said.pop() else None
 
 
 def breastfeeding(rule: BreastfeedingRule, context: Context) -> Finding:
@@ -187,9 +224,12 @@ def breastfeeding(rule: BreastfeedingRule, context: Context) -> Finding:
         return by_sex
     view = context.view
     active = [one for one in view.diagnoses(rule.lactation) if one.active]
+    recorded = view.results(rule.status)
+    deciding = latest(recorded)
+    undated = [one for one in recorded if one.when is None]
     status = [
         one
-        for one in newest(view.results(rule.status))
+        for one in (*(deciding.results if deciding else ()), *undated)
         if one.answers.intersection(rule.lactation) or one.state is ResultState.UNUSABLE
     ]
     facts: tuple[_Fact, ...] = (*active, *status)

@@ -249,8 +249,15 @@ def _sort_procedures(rule: InterveningRule, course: Course, view: View, after: _
         if one.when is None:
             if one.strength is Strength.GIVEN and one.concepts & decisive:
                 after.undated.append(one)
-        elif one.when.first > course.last:
+        elif one.when.first > course.last and not _is_last_cycle(rule, course, one):
             _sort_procedure(decisive, one, after)
+
+
+def _is_last_cycle(rule: InterveningRule, course: Course, one: ProcedureDone) -> bool:
+    """Whether a radionuclide therapy with no agent named is the last cycle, recorded again."""
+    if one.when is None or not one.concepts.intersection(rule.course.unnamed_therapy):
+        return False
+    return (one.when.first - course.last).days <= rule.course.same_event_days
 
 
 def _sort_procedure(decisive: frozenset[str], one: ProcedureDone, after: _After) -> None:

@@ -216,7 +216,9 @@ def _class(rule: HeartFailureRule, context: Context) -> Finding | None:
         if one.state is not ResultState.EMPTY
     ]
     coded = context.view.diagnoses(classes, dated=True)
-    facts: tuple[Result | Diagnosis, ...] = newest([*observed, *coded]) or tuple(coded)
+    known: list[Result | Diagnosis] = [*observed, *coded]
+    # One without a date may be the newest.
+    facts = (*newest(known), *(one for one in known if one.when is None))
     if not facts:
         return None
     names = sorted(

@@ -40,7 +40,7 @@ def _site(rule: TumorSiteRule, one: Diagnosis) -> str:
     if has_morphology and one.concepts.intersection(rule.accepted_sites_with_morphology):
         return "accepted"
     if one.body_site.intersection(rule.accepted_body_sites) and not one.concepts.intersection(
-        (*rule.other_site, *rule.metastasis)
+        (*rule.other_site, *rule.metastasis, *rule.review)
     ):
         return "accepted"
     if one.concepts.intersection(rule.other_site):
@@ -105,12 +105,11 @@ def grade(rule: GradeRule, context: Context) -> Finding:
         one for one in view.results(rule.observation) if one.state is not ResultState.EMPTY
     ]
     coded = view.diagnoses(grades, dated=True)
-    dated_facts: list[Result | Diagnosis] = [*observed, *coded]
-    deciding = newest(dated_facts)
-    undated = [one for one in coded if one.when is None]
-    if not deciding and not undated:
+    known: list[Result | Diagnosis] = [*observed, *coded]
+    # One without a date may be the newest.
+    facts = (*newest(known), *(one for one in known if one.when is None))
+    if not facts:
         return _proliferation(rule, context)
-    facts: tuple[Result | Diagnosis, ...] = (*deciding, *undated)
     values = {
         "grade": _grade_names(context, facts, grades),
         "value": ", ".join(one.original for one in facts if isinstance(one, Result)),

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from datetime import date
 from decimal import Decimal
+from itertools import product
 from typing import Literal
 
 import msgspec
@@ -113,22 +115,30 @@ class _Sampled(msgspec.Struct, frozen=True):
 
 def _derive(rule: LabRule, context: Context) -> Finding | None:
     """The count of the latest sampling time from which one can be made."""
-    best: tuple[object, Derivation, tuple[Result, ...]] | None = None
-    for derivation in rule.derived:
-        for parts in _sampling_times(rule, derivation, context):
-            key = _sampling_key(parts)
-            if best is None or key > best[0]:  # type: ignore[operator]
-                best = (key, derivation, parts)
-    if best is None:
+    sampled = [
+        (_sampling_key(parts), derivation, parts)
+        for derivation in rule.derived
+        for parts in _sampling_times(rule, derivation, context)
+    ]
+    if not sampled:
         return None
-    return _decide_derived(rule, best[1], best[2], context)
+    newest_key = max(key for key, _, _ in sampled)
+    _, first, parts = next(one for one in sampled if one[0] == newest_key)
+    finding = _decide_derived(rule, first, parts, context)
+    # Several of one sampling time, made in the same way, have to agree.
+    for key, derivation, others in sampled:
+        if key == newest_key and derivation is first:
+            other = _decide_derived(rule, derivation, others, context)
+            if other.outcome != finding.outcome:
+                return Finding("disagree", (*finding.facts, *other.facts), finding.values)
+    return finding
 
 
-def _sampling_key(parts: Sequence[Result]) -> tuple[object, ...]:
+def _sampling_key(parts: Sequence[Result]) -> tuple[date, float]:
     when = parts[0].when
     if when is None:
         raise ValueError("an undated result has no sampling time")
-    return (when.first, when.instant is not None, when.instant)
+    return when.first, -1.0 if when.instant is None else when.instant.timestamp()
 
 
 def _sampling_times(
@@ -146,13 +156,8 @@ def _sampling_times(
     ]
     found = []
     for anchor in pools[0]:
-        parts = [anchor]
-        for pool in pools[1:]:
-            match = next((one for one in pool if _same_sampling(anchor, one)), None)
-            if match is not None:
-                parts.append(match)
-        if len(parts) == len(wanted):
-            found.append(tuple(parts))
+        matching = [[one for one in pool if _same_sampling(anchor, one)] for pool in pools[1:]]
+        found.extend((anchor, *others) for others in product(*matching))
     return found
 
 

@@ -45,10 +45,18 @@ def progression(rule: ProgressionRule, context: Context) -> Finding:
     if not courses.variants:
         return Finding("no_course")
     found = [_for_course(rule, course, context) for course in courses.variants]
-    if len({one.outcome for one in found}) > 1:
+    if len({_kind(one.outcome) for one in found}) > 1:
         facts = tuple(dict.fromkeys(fact for one in found for fact in one.facts))
         return Finding("course_uncertain", facts)
     return found[0]
+
+
+def _kind(outcome: str) -> str:
+    """Outcomes that mean the same whichever record is the last cycle."""
+    return {
+        "too_soon_after_course": "too_soon",
+        "no_assessment": "unusable",
+    }.get(outcome, outcome)
 
 
 def _for_course(rule: ProgressionRule, course: Course, context: Context) -> Finding:

@@ -104,10 +104,12 @@ def _belonging(rule: UptakeRule, context: Context, scans: Sequence[Scan]) -> lis
         for one in found
         if references.intersection(one.part_of) or one.source.reference in links
     ]
-    if linked:
-        return linked
     day = _day(scans)
-    return [one for one in found if one.when is not None and one.when.first == day]
+    same_day = [one for one in found if one.when is not None and one.when.first == day]
+    if not linked:
+        return same_day
+    # One that names no scan belongs to that of its day; one that names another scan does not.
+    return [*linked, *(one for one in same_day if one not in linked and not one.part_of)]
 
 
 def _is_lesion(rule: UptakeRule, one: Result) -> bool:

@@ -60,9 +60,7 @@ def _deciding(
     for group in by_label.values():
         newest = latest(group)
         if newest is not None:
-            grades = [one.amount for one in newest.results]
-            limit_grade = Decimal(rule.grade_limit)
-            beyond = all(g is not None and against(g, ">=", limit_grade) == "met" for g in grades)
+            beyond = all(_graded_beyond(rule, one) for one in newest.results)
             found.append((newest.results, beyond))
     return found
 
@@ -80,14 +78,22 @@ def _window(
     ]
 
 
+def _graded_beyond(rule: ToxicityRule, one: Result) -> bool:
+    """Whether a grade, as a number or in words, is surely at the limit or above."""
+    if one.state is ResultState.UNUSABLE:
+        return False
+    if one.amount is not None:
+        return against(one.amount, ">=", Decimal(rule.grade_limit)) == "met"
+    return bool(one.answers.intersection(rule.graded_words))
+
+
 def _beyond(limit: ToxicityLimit, one: Result, context: Context) -> bool:
     """Whether a result is surely beyond the limit; an unusable one decides nothing."""
     if one.state is ResultState.UNUSABLE or one.amount is None:
         return False
     bound = limit.value
     if limit.times_uln is not None:
-        quantity = context.words.quantity_of(one.concepts)
-        normal = upper_limit(one, quantity, context)
+        normal = upper_limit(one, limit.uln, context)
         bound = None if normal is None else limit.times_uln * normal
     if bound is None:
         return False

@@ -1,0 +1,1 @@
+"""The card: what a clinician sees of a report."""

@@ -1,0 +1,64 @@
+"""The ASGI application around the routes: what wraps them, and how errors leave it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute
+from structlog.typing import FilteringBoundLogger
+
+from cds_service.cdshooks.guard import (
+    LastResort,
+    SafeHeaders,
+    answer_fhir_error,
+    answer_hook_error,
+    answer_http_error,
+)
+from cds_service.errors import FhirError, HookError
+
+Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
+
+
+def make_application(
+    routes: Sequence[BaseRoute],
+    *,
+    origins: Sequence[str],
+    logger: FilteringBoundLogger,
+    lifespan: Lifespan | None = None,
+) -> Starlette:
+    """An application whose every answer, errors included, a browser-based EHR can read.
+
+    Args:
+        routes: what it serves.
+        origins: web origins whose pages may call; ``*`` for any.
+        logger: where its own faults are noted.
+        lifespan: what to do around its life.
+    """
+    app = Starlette(
+        routes=routes,
+        # The first is the outermost: what goes wrong further in, the others still see.
+        middleware=[
+            Middleware(SafeHeaders),
+            Middleware(
+                CORSMiddleware,
+                allow_origins=origins,
+                allow_methods=("GET", "POST"),
+                allow_headers=("authorization", "content-type"),
+            ),
+            Middleware(LastResort, logger=logger),
+        ],
+        exception_handlers={
+            HookError: answer_hook_error,
+            FhirError: answer_fhir_error,
+            HTTPException: answer_http_error,
+        },
+        lifespan=lifespan,
+    )
+    # A redirect would be made from the Host header of the request.
+    app.router.redirect_slashes = False
+    return app

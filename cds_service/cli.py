@@ -1,0 +1,151 @@
+"""The ``cds-service`` command: wiring only.
+
+Errors are one line on standard error: exit 2 for bad input or usage, 1 for a failed job.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from enum import Enum
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from cds_service.errors import (
+    CdsServiceError,
+    ConfigError,
+    FhirError,
+    InputError,
+    MappingError,
+    TrialFileError,
+)
+
+app = typer.Typer(
+    name="cds-service",
+    help="Screens charts for the NET RETREAT trial: a CDS Hooks service, and an evaluator of files.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+# typer has no public name for the base of its usage errors.
+_UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+class Format(str, Enum):
+    """How a report is printed."""
+
+    json = "json"
+    text = "text"
+    markdown = "markdown"
+
+
+def _fail(message: str, code: int) -> NoReturn:
+    typer.echo(f"cds-service: {' '.join(message.split())}", err=True)
+    raise typer.Exit(code)
+
+
+def _guarded(job: Callable[[], None]) -> None:
+    """Run a job; an error raised on purpose becomes one line and the right exit code."""
+    try:
+        job()
+    except (InputError, ConfigError, MappingError, TrialFileError) as error:
+        _fail(str(error), 2)
+    except FhirError as error:
+        _fail(str(error), 1)
+    except CdsServiceError as error:
+        _fail(str(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        raise typer.Exit(1) from None
+
+
+def _day(text: str | None) -> date | None:
+    if text is None:
+        return None
+    try:
+        found = date.fromisoformat(text)
+    except ValueError:
+        found = None
+    if found is None or text != found.isoformat():
+        raise InputError(f"--as-of {text!r} is no date of the form YYYY-MM-DD")
+    return found
+
+
+@app.command()
+def evaluate(
+    bundle: Annotated[
+        str | None,
+        typer.Argument(help="A FHIR R4 Bundle or NDJSON file, or - for standard input."),
+    ] = None,
+    fhir_server: Annotated[
+        str | None, typer.Option("--fhir-server", help="Pull the chart from this FHIR R4 base URL.")
+    ] = None,
+    patient: Annotated[
+        str | None, typer.Option("--patient", help="The patient's id; needed where there are several.")
+    ] = None,
+    as_of: Annotated[
+        str | None, typer.Option("--as-of", help="Assumed enrolment date, YYYY-MM-DD; today if not given.")
+    ] = None,
+    site: Annotated[Path | None, typer.Option("--site", help="The site file (YAML).")] = None,
+    attest: Annotated[Path | None, typer.Option("--attest", help="The attestation file (YAML).")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.text,
+) -> None:
+    """Evaluate one patient from a file, from standard input, or from a FHIR server."""
+    from cds_service.evaluation import Request, run_evaluation
+
+    def job() -> None:
+        if (bundle is None) == (fhir_server is None):
+            raise InputError("give either a file (or -) or --fhir-server with --patient")
+        if fhir_server is not None and patient is None:
+            raise InputError("--fhir-server needs --patient")
+        request = Request(bundle, fhir_server, patient, _day(as_of), site, attest)
+        report, trial = asyncio.run(run_evaluation(request))
+        from cds_service.printing import print_report
+
+        print_report(report, trial, format_.value)
+
+    _guarded(job)
+
+
+@app.command()
+def serve(
+    host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Serve the CDS Hooks service, configured by the environment (CDS_…)."""
+    from cds_service.serving import serve_service
+
+    _guarded(lambda: serve_service(host, port))
+
+
+@app.command()
+def demo(
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8000,
+) -> None:
+    """Run the service with an embedded FHIR server, synthetic patients and a small EHR page."""
+    from cds_service.serving import serve_demo
+
+    _guarded(lambda: serve_demo(port, datetime.now(UTC).date()))
+
+
+def main() -> None:
+    """Entry point of the console command; a wrong use is one line and exit 2."""
+    try:
+        code = app(standalone_mode=False)
+    except _UsageError as error:
+        message = str(getattr(error, "message", "")) or "wrong usage"
+        typer.echo(f"cds-service: {' '.join(message.split())}", err=True)
+        code = 2
+    except typer.Abort:
+        code = 130
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+if __name__ == "__main__":
+    main()
