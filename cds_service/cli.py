@@ -9,7 +9,7 @@ import asyncio
 import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -22,11 +22,12 @@ from cds_service.errors import (
     InputError,
     MappingError,
     TrialFileError,
+    one_line,
 )
 
 app = typer.Typer(
     name="cds-service",
-    help="Screens charts for the NET RETREAT trial: a CDS Hooks service, and an evaluator of files.",
+    help="Screens charts for the NET RETREAT trial: a CDS Hooks service and an evaluator.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
@@ -37,7 +38,7 @@ app = typer.Typer(
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How a report is printed."""
 
     json = "json"
@@ -45,8 +46,12 @@ class Format(str, Enum):
     markdown = "markdown"
 
 
+# A trial of this century; the windows of a day beyond would leave the calendar.
+_EARLIEST, _LATEST = date(2000, 1, 1), date(2199, 12, 31)
+
+
 def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"cds-service: {' '.join(message.split())}", err=True)
+    typer.echo(f"cds-service: {one_line(message)}", err=True)
     raise typer.Exit(code)
 
 
@@ -74,11 +79,13 @@ def _day(text: str | None) -> date | None:
         found = None
     if found is None or text != found.isoformat():
         raise InputError(f"--as-of {text!r} is no date of the form YYYY-MM-DD")
+    if not _EARLIEST <= found <= _LATEST:
+        raise InputError(f"--as-of {text}: must be from {_EARLIEST} to {_LATEST}")
     return found
 
 
 @app.command()
-def evaluate(
+def evaluate(  # noqa: PLR0913, PLR0917  (each is an option of the command)
     bundle: Annotated[
         str | None,
         typer.Argument(help="A FHIR R4 Bundle or NDJSON file, or - for standard input."),
@@ -87,14 +94,16 @@ def evaluate(
         str | None, typer.Option("--fhir-server", help="Pull the chart from this FHIR R4 base URL.")
     ] = None,
     patient: Annotated[
-        str | None, typer.Option("--patient", help="The patient's id; needed where there are several.")
+        str | None,
+        typer.Option("--patient", help="The patient's id, if there are several."),
     ] = None,
     as_of: Annotated[
-        str | None, typer.Option("--as-of", help="Assumed enrolment date, YYYY-MM-DD; today if not given.")
+        str | None,
+        typer.Option("--as-of", help="Assumed enrolment date (YYYY-MM-DD); else today."),
     ] = None,
     site: Annotated[Path | None, typer.Option("--site", help="The site file (YAML).")] = None,
-    attest: Annotated[Path | None, typer.Option("--attest", help="The attestation file (YAML).")] = None,
-    format_: Annotated[Format, typer.Option("--format", help="How to print the report.")] = Format.text,
+    attest: Annotated[Path | None, typer.Option("--attest", help="Attestations (YAML).")] = None,
+    format_: Annotated[Format, typer.Option("--format", help="How to print it.")] = Format.text,
 ) -> None:
     """Evaluate one patient from a file, from standard input, or from a FHIR server."""
     from cds_service.evaluation import Request, run_evaluation
@@ -116,7 +125,7 @@ def evaluate(
 @app.command()
 def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
-    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port.")] = 8000,
 ) -> None:
     """Serve the CDS Hooks service, configured by the environment (CDS_…)."""
     from cds_service.serving import serve_service
@@ -126,7 +135,7 @@ def serve(
 
 @app.command()
 def demo(
-    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port to listen on.")] = 8000,
+    port: Annotated[int, typer.Option("--port", min=1, max=65535, help="Port.")] = 8000,
 ) -> None:
     """Run the service with an embedded FHIR server, synthetic patients and a small EHR page."""
     from cds_service.serving import serve_demo
@@ -140,7 +149,7 @@ def main() -> None:
         code = app(standalone_mode=False)
     except _UsageError as error:
         message = str(getattr(error, "message", "")) or "wrong usage"
-        typer.echo(f"cds-service: {' '.join(message.split())}", err=True)
+        typer.echo(f"cds-service: {one_line(message)}", err=True)
         code = 2
     except typer.Abort:
         code = 130

@@ -20,6 +20,12 @@ Unknown clinical data is never an error: it is a value of the report.
 from __future__ import annotations
 
 
+def one_line(text: str) -> str:
+    """Text as one line in which nothing steers a terminal."""
+    shown = "".join(char if char.isprintable() or char.isspace() else "\ufffd" for char in text)
+    return " ".join(shown.split())
+
+
 class CdsServiceError(Exception):
     """Base of every error raised on purpose; its text is one line fit for a terminal."""
 

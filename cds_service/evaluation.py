@@ -91,5 +91,7 @@ def _file(request: Request) -> Chart:
     try:
         data = path.read_bytes()
     except OSError as error:
-        raise InputError(f"{name}: cannot be read ({error.strerror or 'unknown reason'})") from error
+        raise InputError(
+            f"{name}: cannot be read ({error.strerror or 'unknown reason'})"
+        ) from error
     return read_chart_file(data, request.patient, name=path.name)

@@ -1,7 +1,8 @@
-"""Prints a report: JSON for programs, Markdown for documents, a table for a person at a terminal."""
+"""Prints a report: JSON for programs, Markdown for documents, a table for a terminal."""
 
 from __future__ import annotations
 
+import io
 import sys
 
 from rich.console import Console
@@ -10,6 +11,7 @@ from rich.text import Text
 
 from cds_service.cards.detail import report_markdown
 from cds_service.cards.text import plain
+from cds_service.errors import one_line
 from cds_service.report import CriterionResult, Report, Status, report_json
 from cds_service.trial.schema import Trial
 
@@ -31,6 +33,9 @@ def print_report(report: Report, trial: Trial, form: str) -> None:
     Args:
         form: ``json``, ``markdown`` or ``text``.
     """
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that lacks a character shows a question mark, and the report goes on.
+        sys.stdout.reconfigure(errors="replace")
     if form == "json":
         sys.stdout.buffer.write(report_json(report) + b"\n")
         sys.stdout.buffer.flush()
@@ -42,7 +47,7 @@ def print_report(report: Report, trial: Trial, form: str) -> None:
 
 def _print_text(report: Report, trial: Trial, console: Console) -> None:
     head = Text.assemble(
-        (f"{trial.title}  ", "bold"), f"{report.subject}, as of {report.as_of}: ",
+        (f"{trial.title}  ", "bold"), f"{one_line(report.subject)}, as of {report.as_of}: ",
         (report.overall.replace("_", " "), "bold"),
     )  # fmt: skip
     console.print(head)
@@ -53,7 +58,8 @@ def _print_text(report: Report, trial: Trial, console: Console) -> None:
     for line in (*report.unread, *report.advisories):
         console.print(Text(f"! {plain(line)}", style="yellow"))
     for issue in report.data_issues:
-        console.print(Text(f"data: {issue.reference}: {issue.code}: {plain(issue.message)}", "dim"))
+        where = one_line(issue.reference)
+        console.print(Text(f"data: {where}: {issue.code}: {plain(issue.message)}", "dim"))
     if report.unmapped_drugs:
         drugs = trial.common.unmapped_drugs.format(drugs=", ".join(report.unmapped_drugs))
         console.print(Text(plain(drugs), style="dim"))
@@ -79,5 +85,5 @@ def _said(result: CriterionResult) -> Text:
     if result.eligible_from is not None:
         parts.append(f"from {result.eligible_from}")
     said = Text("; ".join(plain(part, 400) for part in parts if part))
-    sources = ", ".join(dict.fromkeys(one.reference for one in result.evidence))
+    sources = ", ".join(dict.fromkeys(one_line(one.reference) for one in result.evidence))
     return said.append(f" [{sources}]", "dim") if sources else said

@@ -8,7 +8,7 @@ evidence, the site's configuration, or a sentence that does not apply.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,7 +44,7 @@ def read_attestations(content: Any, trial: Trial) -> tuple[Attestation, ...]:
         InputError: it is no such list, or names a criterion that the trial does not have.
     """
     try:
-        found = msgspec.convert(content or [], tuple[Attestation, ...])
+        found = msgspec.convert(() if content is None else content, tuple[Attestation, ...])
     except msgspec.ValidationError as error:
         raise InputError(f"attestations: {error}") from error
     for one in found:
@@ -115,7 +115,7 @@ def _holds(one: Attestation, clock: Clock) -> bool:
         return False
     if one.through is None:
         return True
-    return not clock.has_come(date.fromordinal(one.through.toordinal() + 1))
+    return one.through == date.max or not clock.has_come(one.through + timedelta(days=1))
 
 
 def _may_settle(judged: Judgement, one: Attestation) -> bool:

@@ -97,7 +97,7 @@ class Evaluator:
         standings = tuple(
             self._standing(spec, index, as_of, attestations) for spec in self.trial.criteria
         )
-        results = tuple(self._result(one, as_of) for one in standings)
+        results = tuple(self._result(one) for one in standings)
         return self._report(
             record, as_of, overall(results), results, standings,
         )  # fmt: skip
@@ -140,7 +140,7 @@ class Evaluator:
         judged = judge(spec, index, day, self._book)
         return attest(judged, spec, attestations, day) if attestations else Attested(judged)
 
-    def _result(self, standing: Standing, as_of: date) -> CriterionResult:
+    def _result(self, standing: Standing) -> CriterionResult:
         spec, now = standing.spec, standing.now
         judged = now.judgement
         finding = judged.finding
@@ -311,7 +311,11 @@ def _set_aside(standings: Sequence[Standing]) -> list[DataIssue]:
         aside = one.now.set_aside
         if aside is not None:
             judged = one.now.judgement
-            why = "answers of one day disagree" if one.now.conflict else f"the record says {judged.status}"
+            why = (
+                "answers of one day disagree"
+                if one.now.conflict
+                else f"the record says {judged.status}"
+            )
             message = f"attestation of {one.spec.id} as {aside.answer} set aside: {why}"
             found.append(DataIssue("attestation-set-aside", aside.by, message))
     return found

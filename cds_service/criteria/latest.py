@@ -22,7 +22,8 @@ class Latest(msgspec.Struct, frozen=True):
     """The deciding results: those of the latest time, and the empty ones that were passed over.
 
     Args:
-        results: all of one time; several where one is dated only by its day or two share an instant.
+        results: all of one time; several where one is dated only by its day, or two share an
+            instant.
         passed_over: newer results without a value.
     """
 
@@ -42,7 +43,9 @@ def newest(facts: Iterable[F]) -> tuple[F, ...]:
         return ()
     day = max(fact.when.first for fact in held if fact.when is not None)
     same_day = [fact for fact in held if fact.when is not None and fact.when.first == day]
-    instants = [f.when.instant for f in same_day if f.when is not None and f.when.instant is not None]
+    instants = [
+        f.when.instant for f in same_day if f.when is not None and f.when.instant is not None
+    ]
     if not instants:
         return tuple(same_day)
     last = max(instants)

@@ -19,10 +19,14 @@ def upper_limit(result: Result, quantity: str | None, context: Context) -> Decim
     Args:
         quantity: name under which the site may configure a limit.
     """
-    ranges = [one for one in result.ranges if one.normal and one.high is not None]
+    ranges = [one for one in result.ranges if one.normal and (one.doubtful or one.high is not None)]
     if len(ranges) > 1:
         ranges = [one for one in ranges if _fits(one, context)]
-    highs = {one.high for one in ranges if one.low is None or one.high is None or one.low <= one.high}
+    if any(one.doubtful for one in ranges):
+        return None
+    highs = {
+        one.high for one in ranges if one.low is None or one.high is None or one.low <= one.high
+    }
     if len(highs) == 1:
         return highs.pop()
     if quantity is None:
@@ -33,7 +37,7 @@ def upper_limit(result: Result, quantity: str | None, context: Context) -> Decim
 
 def _fits(one: ReferenceRange, context: Context) -> bool:
     sex = context.view.sex()
-    if one.sex is not None and one.sex != sex:
+    if not one.in_years or (one.sex is not None and one.sex != sex):
         return False
     if one.age_low is None and one.age_high is None:
         return True

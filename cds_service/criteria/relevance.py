@@ -16,7 +16,9 @@ from cds_service.trial.schema import Relevance
 Answer = Literal["relevant", "not_relevant", "unread"]
 
 
-def relevance(rule: Relevance, record: Record, day: date, index: RecordIndex | None = None) -> Answer:
+def relevance(
+    rule: Relevance, record: Record, day: date, index: RecordIndex | None = None
+) -> Answer:
     """Whether the chart concerns the trial; ``unread`` where an incomplete read leaves it open."""
     patient = record.patient
     clock = Clock(day)

@@ -18,6 +18,7 @@ import msgspec
 from cds_service.criteria.clock import Clock
 from cds_service.criteria.finding import Context, Finding, SiteFacts, Wording
 from cds_service.criteria.view import Fact, RecordIndex, Settled, View, possible_days
+from cds_service.record.dates import When
 from cds_service.record.model import Complete, Exposure, ProcedureDone
 from cds_service.report import Basis, Change, Status
 from cds_service.trial.schema import CriterionSpec
@@ -90,7 +91,8 @@ def _across_cases(
 ) -> Judgement:
     judged: list[Judgement] | None = [first]
     asked = -1
-    # A rule may ask for more facts in some cases than in others: rounds go on until it asks for none.
+    # A rule may ask for more facts in some cases than in others: rounds go on until it asks
+    # for no more.
     while judged is not None and asked != _asked(view):
         asked = _asked(view)
         judged = _round(spec, index, view, first, book)
@@ -121,7 +123,9 @@ def _round(
     """Judge every case of what is known to be loose; None where there are too many cases."""
     loose, births = dict(view.loose), _births(view)
     if _case_count(loose.values(), births, view) > MOST_CASES:
-        return None
+        loose = _deciding(spec, index, view, book)
+        if _case_count(loose.values(), births, view) > MOST_CASES:
+            return None
     judged = [first]
     for settled, birth in _cases(loose, births, view):
         tried = View(index, Clock(view.clock.today), settled, birth)
@@ -131,9 +135,27 @@ def _round(
         view.vague_birth = view.vague_birth or tried.vague_birth
         for key, fact in tried.loose.items():
             view.loose.setdefault(key, fact)
-        settled_days = {case.start for case in settled.values()}
-        view.exact_days |= tried.exact_days - settled_days
+        view.exact_days |= tried.exact_days
     return judged
+
+
+def _deciding(
+    spec: CriterionSpec, index: RecordIndex, view: View, book: Rulebook
+) -> dict[int, Fact]:
+    """The loose facts that a finding ever rests on, each tried alone among the others.
+
+    An old result with a vague date is passed over whichever day it means, so that any number of
+    them makes no case.
+    """
+    choices = {key: _settlements(fact, view) for key, fact in view.loose.items()}
+    rested: set[str] = set()
+    for at in (0, -1):
+        others = {key: cases[at] for key, cases in choices.items()}
+        for key, cases in choices.items():
+            for case in cases:
+                tried = View(index, Clock(view.clock.today), others | {key: case})
+                rested.update(fact.source.reference for fact in _find(spec, tried, book).facts)
+    return {key: fact for key, fact in view.loose.items() if fact.source.reference in rested}
 
 
 def _births(view: View) -> Sequence[date | None]:
@@ -159,21 +181,31 @@ def _case_count(loose: Iterable[Fact], births: Sequence[date | None], view: View
 
 
 def _settlements(fact: Fact, view: View) -> tuple[Settled, ...]:
+    """How a vague or doubtful fact may be settled."""
+    end = fact.end if isinstance(fact, Exposure | ProcedureDone) else None
+    cases = _days_of(fact, end, view)
+    return (*cases, Settled(absent=True)) if getattr(fact, "doubtful", False) else cases
+
+
+def _days_of(fact: Fact, end: When | None, view: View) -> tuple[Settled, ...]:
     today = view.clock.today
+    period = isinstance(fact, Exposure) and fact.period
+    if end is not None and not end.exact and end == fact.when and not period:
+        # It happened on one day, whichever that was.
+        days = _days_that_matter(*possible_days(end, today), view)
+        return tuple(Settled(day, day) for day in days)
     starts: Sequence[date | None] = (None,)
     ends: Sequence[date | None] = (None,)
     if fact.when is not None and not fact.when.exact:
         starts = _days_that_matter(*possible_days(fact.when, today), view)
-    end = fact.end if isinstance(fact, Exposure | ProcedureDone) else None
     if end is not None and not end.exact:
         first = possible_days(end, today)[0]
         ends = _days_that_matter(first, max(first, min(end.last, today)), view)
-    cases = tuple(
+    return tuple(
         Settled(start, finish)
         for start, finish in product(starts, ends)
         if start is None or finish is None or start <= finish
     ) or (Settled(starts[0], ends[-1]),)
-    return (*cases, Settled(absent=True)) if getattr(fact, "doubtful", False) else cases
 
 
 def _cases(

@@ -39,7 +39,9 @@ DRUG_READS = (
 )
 
 Fact = Result | Exposure | Diagnosis | ProcedureDone | Scan | Report | AdverseEvent | ConsentGiven
-F = TypeVar("F", Result, Exposure, Diagnosis, ProcedureDone, Scan, Report, AdverseEvent, ConsentGiven)
+F = TypeVar(
+    "F", Result, Exposure, Diagnosis, ProcedureDone, Scan, Report, AdverseEvent, ConsentGiven
+)
 
 
 class _ByConcept(Generic[F]):
@@ -202,7 +204,8 @@ class View:
                 when = fact.when
         if when is None or when.unreadable:
             return fact
-        self.exact_days.add(when.first)
+        if not vague:
+            self.exact_days.add(when.first)
         return fact if self.clock.has_come(when.first) else None
 
 
@@ -222,7 +225,11 @@ def _with_dates(
 ) -> F:
     changes: dict[str, When] = {}
     if when is not None and not when.exact:
-        day = case.start if case is not None and case.start is not None else possible_days(when, today)[1]
+        day = (
+            case.start
+            if case is not None and case.start is not None
+            else possible_days(when, today)[1]
+        )
         changes["start" if isinstance(fact, Exposure) else "when"] = when.on(day)
     if end is not None and not end.exact:
         # The end of a period may lie ahead; only its first day must have come.

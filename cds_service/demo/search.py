@@ -1,7 +1,8 @@
 """Which resources a FHIR search asks for: how each kind of parameter matches, and sorting.
 
 Pure: takes resources and decoded parameters, gives resources. Covers the part of FHIR R4 search
-that the service and a browser EHR use: no chaining, no modifiers. What it does not know it refuses,
+that the service and a browser EHR use: no chaining, and of the modifiers only a token's ``:not``.
+What it does not know it refuses,
 since a filter that is ignored silently returns other patients' data.
 Source: https://hl7.org/fhir/R4/search.html
 """
@@ -43,19 +44,21 @@ def find_resources(
     Raises:
         RequestRefused: a parameter is unknown or its value cannot be read.
     """
-    tests = [
-        (param, _choices(param, value))
-        for name, value in filters
-        for param in [param_of(kind, name)]
-    ]
-    found = [
-        resource
-        for resource in resources
-        if all(_matches(param, choices, resource) for param, choices in tests)
-    ]
+    tests = [_test(kind, name, value) for name, value in filters]
+    found = [resource for resource in resources if all(test(resource) for test in tests)]
     for key in reversed([part for part in sort.split(",") if part]):
         found = _sort_by(kind, key, found)
     return found
+
+
+def _test(kind: str, name: str, value: str) -> Callable[[Resource], bool]:
+    """One filter as a test; ``:not`` holds where nothing matches, an absent element included."""
+    plain, _, modifier = name.partition(":")
+    param = param_of(kind, plain if modifier == "not" else name)
+    if modifier and param.kind != "token":
+        raise RequestRefused("only token parameters have the modifier :not")
+    choices = _choices(param, value)
+    return lambda resource: _matches(param, choices, resource) is (modifier != "not")
 
 
 def elements_at(resource: Any, path: str) -> Iterator[Any]:

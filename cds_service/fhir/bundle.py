@@ -8,7 +8,11 @@ import msgspec
 
 from cds_service.errors import InputError
 from cds_service.fhir.chart import CHART_TYPES, Chart, Entry
-from cds_service.record.model import COMPLETE, Complete, DataIssue, Partial, Read
+from cds_service.fhir.decoding import UNDECODABLE
+from cds_service.fhir.repair import repaired
+from cds_service.record.model import COMPLETE, DataIssue, Partial, Read
+
+_NOTHING = msgspec.Raw(b"")
 
 
 class _Link(msgspec.Struct):
@@ -21,21 +25,25 @@ class _Response(msgspec.Struct):
 
 
 class _BundleEntry(msgspec.Struct, rename="camel"):
-    resource: msgspec.Raw = msgspec.Raw(b"")
-    full_url: str | None = None
-    response: _Response | None = None
+    resource: msgspec.Raw = _NOTHING
+    full_url: msgspec.Raw = _NOTHING
+    response: msgspec.Raw = _NOTHING
+    request: msgspec.Raw = _NOTHING
 
 
 class _Bundle(msgspec.Struct, rename="camel"):
     resource_type: str | None = None
-    type: str | None = None
-    link: list[_Link] | None = None
+    link: msgspec.Raw = _NOTHING
     entry: list[msgspec.Raw] | None = None
 
 
 class _Head(msgspec.Struct, rename="camel"):
     resource_type: str | None = None
     id: str | None = None
+
+
+class _Kind(msgspec.Struct, rename="camel"):
+    resource_type: str | None = None
 
 
 class _Issue(msgspec.Struct):
@@ -49,8 +57,11 @@ class _Outcome(msgspec.Struct):
 _BUNDLE = msgspec.json.Decoder(_Bundle)
 _ENTRY = msgspec.json.Decoder(_BundleEntry)
 _HEAD = msgspec.json.Decoder(_Head)
+_KIND = msgspec.json.Decoder(_Kind)
 _FINE = ("2", "3")
-_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_CUT = Partial("the file holds only a part of the search")
+# What a search may be for; a chart's types, and those that come with them.
+_SEARCHED = frozenset({*CHART_TYPES, "Medication", "Patient"})
 
 
 class _Found(msgspec.Struct):
@@ -59,6 +70,11 @@ class _Found(msgspec.Struct):
     entries: list[Entry]
     truncated: set[str | None]
     issues: list[DataIssue]
+
+    def cut(self, kind: str | None, code: str, where: str, message: str) -> None:
+        """Note that resources of a type (None for any) may be missing, and why."""
+        self.truncated.add(kind)
+        self.issues.append(DataIssue(code, where, message))
 
 
 def read_chart_file(data: bytes, patient: str | None, *, name: str = "input") -> Chart:
@@ -70,16 +86,17 @@ def read_chart_file(data: bytes, patient: str | None, *, name: str = "input") ->
         name: the file's name for messages.
 
     Raises:
-        InputError: not JSON, not a Bundle, no Patient, several and none chosen, or not the chosen one.
+        InputError: not JSON, not a Bundle, no Patient, several with none chosen, or not the one
+            that was chosen.
     """
     found = _read(data, name)
     patient_id = _choose(found.entries, patient, name)
-    reads: dict[str, Read] = {}
-    for kind in CHART_TYPES:
-        cut = None in found.truncated or kind in found.truncated
-        reads[kind] = Partial("the file holds only a part of the search") if cut else COMPLETE
-    if "Medication" in found.truncated or None in found.truncated:
-        reads["Medication"] = Partial("the file holds only a part of the search")
+    all_cut = None in found.truncated
+    reads: dict[str, Read] = {
+        kind: _CUT if all_cut or kind in found.truncated else COMPLETE for kind in CHART_TYPES
+    }
+    if all_cut or "Medication" in found.truncated:
+        reads["Medication"] = _CUT
     return Chart(patient_id, tuple(found.entries), reads, issues=tuple(found.issues))
 
 
@@ -88,26 +105,54 @@ def _read(data: bytes, name: str) -> _Found:
     if not data.strip():
         raise InputError(f"{name} is empty")
     try:
-        bundle = _BUNDLE.decode(data)
-    except msgspec.ValidationError as error:
-        raise InputError(f"{name} is not a FHIR Bundle: {error}") from error
-    except _ERRORS as error:
-        lines = [line for line in data.splitlines() if line.strip()]
-        if len(lines) > 1 and _is_resource(lines[0]):
+        bundle = _bundle(data)
+    except UNDECODABLE as error:
+        if _is_lines(data):
             return _read_lines(data, name)
-        raise InputError(f"{name} is not JSON") from error
+        is_json = isinstance(error, msgspec.ValidationError)
+        what = f"a FHIR Bundle: {error}" if is_json else "JSON"
+        raise InputError(f"{name} is not {what}") from error
+    found = _Found([], set(), [])
     if bundle.resource_type == "Bundle":
-        return _read_bundle(bundle)
-    if bundle.resource_type is not None and len(data.splitlines()) == 1:
-        return _Found([Entry(msgspec.Raw(data))], set(), [])
-    raise InputError(f"{name} is not a FHIR Bundle")
+        _read_bundle(bundle, found)
+    elif bundle.resource_type and len(data.splitlines()) == 1:
+        found.entries.append(Entry(msgspec.Raw(data)))
+    else:
+        raise InputError(f"{name} is not a FHIR Bundle")
+    return found
 
 
-def _is_resource(line: bytes) -> bool:
+def _bundle(data: bytes | msgspec.Raw) -> _Bundle:
+    """Decode a Bundle; one resource that is nested without end does not hide the others."""
     try:
-        return bool(_HEAD.decode(line).resource_type)
-    except _ERRORS:
-        return False
+        return _BUNDLE.decode(data)
+    except msgspec.ValidationError:
+        raise
+    except UNDECODABLE:
+        return _BUNDLE.decode(repaired(bytes(data)))
+
+
+# --- NDJSON ------------------------------------------------------------------------------------
+
+
+def _is_lines(data: bytes) -> bool:
+    """Whether most lines are resources; a broken one among them may be any, the first included."""
+    lines = [line for line in data.splitlines() if line.strip()]
+    return len(lines) > 1 and 2 * sum(bool(_kind(line)) for line in lines) >= len(lines)
+
+
+def _kind(raw: bytes | msgspec.Raw) -> str | None:
+    """The resource type that a resource says; None where it says none that can be read."""
+    try:
+        return _KIND.decode(raw).resource_type
+    except msgspec.ValidationError:
+        return None
+    except UNDECODABLE:
+        pass
+    try:
+        return _KIND.decode(repaired(bytes(raw))).resource_type
+    except UNDECODABLE:
+        return None
 
 
 def _read_lines(data: bytes, name: str) -> _Found:
@@ -115,116 +160,121 @@ def _read_lines(data: bytes, name: str) -> _Found:
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue
-        try:
-            kind = _HEAD.decode(line).resource_type
-        except _ERRORS:
+        where = f"{name}:{number}"
+        if _kind(line) is None:
             # The line may have held anything, so no search can be taken as complete.
-            found.truncated.add(None)
-            found.issues.append(
-                DataIssue("broken-line", f"{name}:{number}", "the line is not a JSON resource")
-            )
-            continue
-        if kind == "Bundle":
-            inner = _read_bundle(_BUNDLE.decode(line))
-            found.entries.extend(inner.entries)
-            found.truncated |= inner.truncated
-            found.issues.extend(inner.issues)
+            found.cut(None, "broken-line", where, "the line is not a JSON resource")
         else:
-            found.entries.append(Entry(msgspec.Raw(line)))
+            _read_resource(Entry(msgspec.Raw(line)), where, None, found)
     return found
 
 
-def _read_bundle(bundle: _Bundle) -> _Found:
-    found = _Found([], set(), [])
-    own_type = _self_type(bundle)
-    if any(link.relation == "next" for link in bundle.link or ()):
-        _truncate(found, own_type, "the Bundle has a next page that is not in the file")
+# --- Bundles -----------------------------------------------------------------------------------
+
+
+def _read_bundle(bundle: _Bundle, found: _Found) -> None:
+    links = _links(bundle, found)
+    own_type = _self_type(links)
+    if any(link.relation == "next" for link in links):
+        message = "the Bundle has a next page that is not in the file"
+        found.cut(own_type, "truncated", own_type or "Bundle", message)
     for position, raw in enumerate(bundle.entry or ()):
-        _read_entry(raw, position, own_type, found)
-    return found
+        _read_entry(raw, f"Bundle.entry[{position}]", own_type, found)
 
 
-def _truncate(found: _Found, own_type: str | None, message: str) -> None:
-    found.truncated.add(own_type)
-    found.issues.append(DataIssue("truncated", own_type or "Bundle", message))
+def _links(bundle: _Bundle, found: _Found) -> list[_Link]:
+    if not bytes(bundle.link):
+        return []
+    try:
+        return msgspec.json.decode(bundle.link, type=list[_Link] | None) or []
+    except UNDECODABLE:
+        found.cut(None, "truncated", "Bundle", "its links cannot be read, so pages may be missing")
+        return []
 
 
-def _read_entry(raw: msgspec.Raw, position: int, own_type: str | None, found: _Found) -> None:
+def _read_entry(raw: msgspec.Raw, where: str, own_type: str | None, found: _Found) -> None:
     try:
         entry = _ENTRY.decode(raw)
-        status = entry.response.status if entry.response else None
-        if status and not status.startswith(_FINE):
-            # Which search of the batch failed cannot be told.
-            _truncate(found, own_type, f"a request of the batch was answered with {status[:3]}")
-        if not bytes(entry.resource):
-            return
-        head = _HEAD.decode(entry.resource)
-    except _ERRORS:
-        _salvage_entry(raw, position, found)
+    except UNDECODABLE:
+        found.cut(None, "broken-entry", where, "is no entry")
         return
-    if head.resource_type == "OperationOutcome":
-        if _is_error(entry.resource):
-            _truncate(found, own_type, "the Bundle holds an error of the server")
-        return
-    if head.resource_type == "Bundle":
-        # A batch response holds the searchsets it was asked for.
-        inner = _read_bundle(_BUNDLE.decode(entry.resource))
-        found.entries.extend(inner.entries)
-        found.truncated |= inner.truncated
-        found.issues.extend(inner.issues)
-        return
-    found.entries.append(Entry(entry.resource, entry.full_url))
+    status = _status(entry)
+    if status is not None and not status.startswith(_FINE):
+        # Which search of the batch failed cannot be told.
+        message = f"a request of the batch was answered with {status[:3]}"
+        found.cut(own_type, "truncated", own_type or "Bundle", message)
+    if bytes(entry.resource):
+        _read_resource(Entry(entry.resource, _text(entry.full_url)), where, own_type, found)
+    elif not bytes(entry.response) and not bytes(entry.request):
+        found.cut(None, "broken-entry", where, "holds no resource")
 
 
-class _Bare(msgspec.Struct):
-    resource: msgspec.Raw = msgspec.Raw(b"")
-
-
-def _salvage_entry(raw: msgspec.Raw, position: int, found: _Found) -> None:
-    """An entry whose frame is broken may still hold a resource, which says itself what is broken."""
+def _status(entry: _BundleEntry) -> str | None:
+    """The HTTP status of an answer in a batch; empty where there is one that cannot be read."""
+    if not bytes(entry.response):
+        return None
     try:
-        resource = msgspec.json.decode(raw, type=_Bare).resource
-    except _ERRORS:
-        resource = msgspec.Raw(b"")
-    if bytes(resource):
-        found.entries.append(Entry(resource))
+        answer = msgspec.json.decode(entry.response, type=_Response | None)
+    except UNDECODABLE:
+        return ""
+    return answer.status if answer else None
+
+
+def _text(raw: msgspec.Raw) -> str | None:
+    try:
+        return msgspec.json.decode(raw, type=str | None)
+    except UNDECODABLE:
+        return None
+
+
+def _read_resource(entry: Entry, where: str, own_type: str | None, found: _Found) -> None:
+    kind = _kind(entry.raw)
+    if kind == "OperationOutcome":
+        if _is_error(entry.raw):
+            message = "the Bundle holds an error of the server"
+            found.cut(own_type, "truncated", own_type or "Bundle", message)
         return
-    found.truncated.add(None)
-    found.issues.append(DataIssue("broken-entry", f"Bundle.entry[{position}]", "is no entry"))
+    if kind != "Bundle":
+        found.entries.append(entry)
+        return
+    # A batch response holds the searchsets it was asked for.
+    try:
+        inner = _bundle(entry.raw)
+    except UNDECODABLE:
+        found.cut(None, "broken-entry", where, "is a Bundle that cannot be read")
+        return
+    _read_bundle(inner, found)
 
 
 def _is_error(raw: msgspec.Raw) -> bool:
     try:
         outcome = msgspec.json.decode(raw, type=_Outcome)
-    except _ERRORS:
+    except UNDECODABLE:
         return True
     return any(issue.severity in ("error", "fatal") for issue in outcome.issue or ())
 
 
-def _self_type(bundle: _Bundle) -> str | None:
-    """The resource type that the ``self`` link names, where it names one that is read."""
-    for link in bundle.link or ():
-        if link.relation == "self" and link.url:
-            parts = urlsplit(link.url)
-            for part in reversed(parts.path.split("/")):
-                if part in CHART_TYPES or part in ("Medication", "Patient"):
-                    return part
-            types = parse_qs(parts.query).get("_type", [])
-            if len(types) == 1 and types[0] in CHART_TYPES:
-                return types[0]
-    return None
+def _self_type(links: list[_Link]) -> str | None:
+    """The resource type that the ``self`` link names, where it names just one that is read."""
+    url = next((link.url for link in links if link.relation == "self" and link.url), "")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return None
+    asked = parse_qs(parts.query)
+    types = asked.get("_type", [])
+    if len(types) == 1 and types[0] in CHART_TYPES:
+        return types[0]
+    last = parts.path.removesuffix("/_search").rpartition("/")[2]
+    # A search that brings in resources of other types is cut for those as well.
+    return last if last in _SEARCHED and "_revinclude" not in asked else None
+
+
+# --- The patient -------------------------------------------------------------------------------
 
 
 def _choose(entries: list[Entry], patient: str | None, name: str) -> str:
-    ids = []
-    for entry in entries:
-        try:
-            head = _HEAD.decode(entry.raw)
-        except _ERRORS:
-            continue
-        if head.resource_type == "Patient" and head.id:
-            ids.append(head.id)
-    ids = list(dict.fromkeys(ids))
+    ids = list(dict.fromkeys(id_ for entry in entries if (id_ := _patient_id(entry))))
     if not ids:
         raise InputError(f"{name} holds no Patient")
     if patient is not None:
@@ -237,6 +287,10 @@ def _choose(entries: list[Entry], patient: str | None, name: str) -> str:
     return ids[0]
 
 
-def is_complete(chart: Chart) -> bool:
-    """Whether every read of a chart is complete."""
-    return all(isinstance(read, Complete) for read in chart.reads.values())
+def _patient_id(entry: Entry) -> str | None:
+    if _kind(entry.raw) != "Patient":
+        return None
+    try:
+        return _HEAD.decode(repaired(bytes(entry.raw))).id
+    except UNDECODABLE:
+        return None

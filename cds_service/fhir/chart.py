@@ -23,7 +23,7 @@ class Chart(msgspec.Struct, frozen=True):
     Args:
         patient_id: the logical id asked for.
         entries: every resource read, in the order found; may hold other patients' and broken ones.
-        reads: how the read of each FHIR resource type went; a type that is missing was not asked for.
+        reads: how the read of each FHIR resource type went; one that is missing was not made.
         base: base URL of the FHIR server, for references written in full; None where unknown.
         issues: what went wrong on the way in.
     """

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date, timedelta, tzinfo
+from datetime import timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
 
 import msgspec
 
 from cds_service.fhir import views
 from cds_service.record.codes import CodeBook, Match
-from cds_service.record.dates import When, parse_when
+from cds_service.record.dates import FIRST_DAY, LAST_DAY, When, parse_when
 from cds_service.record.model import NO_CONCEPTS, Coding, DataIssue, Source, Unreadable
 from cds_service.record.units import UnitBook
 
@@ -18,8 +18,10 @@ from cds_service.record.units import UnitBook
 _LONGEST_ANSWER = 60
 # Numbers beyond this many digits before or after the point are no measured value.
 _MOST_DIGITS = 40
-_FAR = date.max
 _MOST_KNOWN_WORDS = 20_000
+_YEARS = frozenset({"a", "year", "years", "yr", "yrs"})
+# Elements that, unreadable, leave open whether a resource means what it seems to, or is about whom.
+UNSURE = frozenset({"modifierExtension", "implicitRules", "subject", "patient"})
 
 
 class Issues:
@@ -166,6 +168,11 @@ def shown(concept: views.CodeableConcept | None) -> str:
     )
 
 
+def says_nothing(concept: views.CodeableConcept | None) -> bool:
+    """Whether a CodeableConcept has neither a code nor a word."""
+    return not shown(concept)
+
+
 def code_of(concept: views.CodeableConcept | None) -> str | None:
     """The first code of a CodeableConcept, where a status is one code."""
     if concept is None:
@@ -208,15 +215,23 @@ def period_end(period: views.Period, coder: Coder) -> When | None:
     return None if start is None else open_end(start)
 
 
+def period_start(period: views.Period, coder: Coder) -> When | None:
+    """The start of a period; where only its end is known, any day up to that."""
+    start, end = coder.when(period.start), coder.when(period.end)
+    if start is not None or end is None or end.unreadable:
+        return start or end
+    return When(FIRST_DAY, end.last, text=f"/{end.text}")
+
+
 def open_end(start: When) -> When:
     """The end of a period that has only a start: every day from then on."""
-    return start if start.unreadable else When(start.first, _FAR, text=f"{start.text}/")
+    return start if start.unreadable else When(start.first, LAST_DAY, text=f"{start.text}/")
 
 
-def onset_at_age(age: views.Age, birth: When | None) -> When | None:
+def onset_at_age(age: views.QuantityView, birth: When | None) -> When | None:
     """The year of life in which something began, as days: from that birthday to the next."""
     years = number(age.value)
-    if birth is None or birth.unreadable or years is None or age.code not in (None, "a"):
+    if birth is None or birth.unreadable or years is None or not in_years(age):
         return None
     whole = int(years)
     try:
@@ -225,6 +240,12 @@ def onset_at_age(age: views.Age, birth: When | None) -> When | None:
     except (ValueError, OverflowError):
         return None
     return When(first, last + timedelta(days=3), text=f"age {whole}", stand_in="onsetAge")
+
+
+def in_years(age: views.QuantityView) -> bool:
+    """Whether an age is told in years; a bare number is."""
+    unit = age.code or age.unit or "a"
+    return unit.strip().lower() in _YEARS
 
 
 # --- Numbers -----------------------------------------------------------------------------------

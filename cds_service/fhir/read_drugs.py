@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import date
 from decimal import Decimal
 
 import msgspec
 
-from cds_service.fhir import views
+from cds_service.fhir import decoding, views
 from cds_service.fhir.elements import (
+    UNSURE,
     Coder,
     Issues,
     codings_of,
     has,
     modified,
     number,
+    period_start,
     relative,
+    says_nothing,
     words_of,
 )
 from cds_service.record.dates import When, unreadable_when
@@ -25,7 +27,6 @@ from cds_service.record.units import UnitProblem
 
 # A Procedure with a concept below this one is an exposure as well.
 DRUG = "drug"
-_MOST_INGREDIENT_LEVELS = 4
 
 _GIVEN, _ORDERED = Strength.GIVEN, Strength.ORDERED
 _ORDERS = dict.fromkeys(("active", "completed", "stopped", "on-hold"), _ORDERED)
@@ -44,7 +45,17 @@ STRENGTHS: dict[str, dict[str, Strength]] = {
         "completed": _GIVEN, "in-progress": _GIVEN, "stopped": _GIVEN, "preparation": _ORDERED,
     },
 }  # fmt: skip
-_EARLIEST = date(1900, 1, 1)
+# Any other status is none of FHIR R4, or cannot be read: it may stand for either.
+NO_EXPOSURE: dict[str, frozenset[str]] = {
+    "MedicationAdministration": frozenset({"not-done", "entered-in-error"}),
+    "MedicationStatement": frozenset({"not-taken", "entered-in-error"}),
+    "MedicationRequest": frozenset({"cancelled", "draft", "unknown", "entered-in-error"}),
+    "MedicationDispense": frozenset(
+        {"preparation", "in-progress", "cancelled", "on-hold", "stopped", "declined", "unknown",
+         "entered-in-error"}
+    ),
+    "Procedure": frozenset({"not-done", "on-hold", "unknown", "entered-in-error"}),
+}  # fmt: skip
 _NO_ORDER_INTENTS = frozenset({"proposal", "plan", "option"})
 _DATES = ("effectiveDateTime", "effectivePeriod", "performedDateTime", "performedPeriod")
 
@@ -71,81 +82,102 @@ class Drug(msgspec.Struct, frozen=True):
 class Medications:
     """The Medication resources that others refer to."""
 
-    def __init__(self, by_reference: dict[str, views.Decoded], coder: Coder, issues: Issues) -> None:
+    def __init__(self, by_reference: dict[str, decoding.Decoded], coder: Coder) -> None:
         self._by_reference = by_reference
         self._coder = coder
-        self._issues = issues
 
     def drug(self, view: views.MedicationUse, broken: frozenset[str]) -> Drug | None:
         """The drug of a resource; None where it cannot be read."""
         if "medicationCodeableConcept" in broken or "medicationReference" in broken:
             return None
         if view.medication_codeable_concept is not None:
-            return self._by_concepts([view.medication_codeable_concept], (), doubtful=False)
+            return drug_of([view.medication_codeable_concept], (), self._coder)
         named = view.medication_reference
         if named is None or named.reference is None:
             return None
-        found = self._find(named.reference, view.contained or ())
-        return None if found is None else self._of_medication(found, view.contained or ())
-
-    def _find(self, reference: str, contained: Iterable[msgspec.Raw]) -> views.Decoded | None:
-        if reference.startswith("#"):
-            for raw in contained:
-                decoded = views.decode(raw)
-                if isinstance(decoded.view, views.MedicationView) and decoded.view.id == reference[1:]:
-                    return decoded
+        contained = view.contained or []
+        found = self._find(named.reference, contained)
+        if found is None or not isinstance(found.view, views.MedicationView):
             return None
-        return self._by_reference.get(relative(reference))
+        held = contained if named.reference.startswith("#") else found.view.contained or []
+        return self._of_medication(found, found.view, held)
+
+    def _find(
+        self, reference: str, contained: Iterable[msgspec.Raw]
+    ) -> decoding.Decoded | None:
+        if not reference.startswith("#"):
+            return self._by_reference.get(relative(reference))
+        for raw in contained:
+            decoded = decoding.decode(raw)
+            view = decoded.view
+            if isinstance(view, views.MedicationView) and view.id == reference[1:]:
+                return decoded
+        return None
 
     def _of_medication(
-        self, decoded: views.Decoded, contained: Iterable[msgspec.Raw]
+        self, decoded: decoding.Decoded, view: views.MedicationView, contained: list[msgspec.Raw]
     ) -> Drug | None:
+        contents = self._contents(decoded, contained)
+        # What an ingredient that cannot be read is, only a code of the whole product can tell.
+        told = contents.whole or bool(self._coder.concepts(view.code))
+        if not told or not contents.concepts:
+            return None
+        form = words_of([view.form])
+        return drug_of(contents.concepts, form, self._coder, doubtful=contents.doubtful)
+
+    def _contents(
+        self, decoded: decoding.Decoded, contained: list[msgspec.Raw]
+    ) -> _Contents:
+        """Follow the ingredients of a Medication; each reference is followed once."""
+        found = _Contents([])
+        waiting = [(decoded, contained)]
+        followed: set[tuple[int, str]] = set()
+        for medication, within in waiting:
+            view = found.add(medication)
+            for one in view.ingredient or () if view else ():
+                item = one.item_codeable_concept
+                if item is not None and not says_nothing(item):
+                    found.concepts.append(item)
+                    continue
+                reference = (one.item_reference and one.item_reference.reference) or ""
+                inner = self._find(reference, within)
+                key = (id(within) if reference.startswith("#") else 0, relative(reference))
+                if inner is None or key in followed:
+                    found.whole = False
+                    continue
+                followed.add(key)
+                own = inner.view.contained if inner.view else None
+                waiting.append((inner, within if reference.startswith("#") else own or []))
+        return found
+
+
+class _Contents(msgspec.Struct):
+    """What a Medication is made of, as far as it can be followed.
+
+    Args:
+        whole: everything in it was found, and no ingredient contains itself.
+        doubtful: something in it may mean something else.
+    """
+
+    concepts: list[views.CodeableConcept]
+    whole: bool = True
+    doubtful: bool = False
+
+    def add(self, decoded: decoding.Decoded) -> views.MedicationView | None:
+        """Take in one Medication, without its ingredients."""
         view = decoded.view
         if not isinstance(view, views.MedicationView) or {"code", "ingredient"} & decoded.broken:
+            self.whole = False
+        if not isinstance(view, views.MedicationView):
             return None
-        concepts = [view.code] if view.code is not None else []
-        doubtful = modified(view, *(view.ingredient or ())) or view.status == "entered-in-error"
-        whole = self._ingredients(view, (*contained, *(view.contained or ())), concepts, 0)
-        if not concepts:
-            return None
-        drug = self._by_concepts(concepts, words_of([view.form]), doubtful=doubtful)
-        # What an ingredient that cannot be found is, only a code of the whole product can tell.
-        told = whole or (view.code is not None and bool(self._coder.concepts(view.code)))
-        return drug if told else None
-
-    def _ingredients(
-        self,
-        view: views.MedicationView,
-        contained: Iterable[msgspec.Raw],
-        concepts: list[views.CodeableConcept],
-        level: int,
-    ) -> bool:
-        """Collect the ingredients' concepts; a circle of references ends at the level limit.
-
-        Returns:
-            Whether every ingredient was found.
-        """
-        if level >= _MOST_INGREDIENT_LEVELS:
-            return False
-        whole = True
-        for one in view.ingredient or ():
-            if one.item_codeable_concept is not None:
-                concepts.append(one.item_codeable_concept)
-            elif one.item_reference is not None and one.item_reference.reference:
-                found = self._find(one.item_reference.reference, contained)
-                inner = None if found is None else found.view
-                if not isinstance(inner, views.MedicationView):
-                    whole = False
-                    continue
-                if inner.code is not None:
-                    concepts.append(inner.code)
-                whole = self._ingredients(inner, contained, concepts, level + 1) and whole
-        return whole
-
-    def _by_concepts(
-        self, concepts: list[views.CodeableConcept], form: Iterable[str], *, doubtful: bool
-    ) -> Drug | None:
-        return drug_of(concepts, form, self._coder, doubtful=doubtful)
+        self.doubtful |= (
+            modified(view, *(view.ingredient or ()))
+            or bool(decoded.broken & {*UNSURE, "status"})
+            or view.status == "entered-in-error"
+        )
+        if view.code is not None:
+            self.concepts.append(view.code)
+        return view
 
 
 def drug_of(
@@ -156,7 +188,7 @@ def drug_of(
     match = coder.match(*concepts)
     codes = tuple(code for concept in concepts for code in codings_of(concept))
     display = next(iter(words), "")
-    if not words and not codes:
+    if not words and not any(code.code for code in codes):
         return None
     sure = match.concepts - match.possible
     if match.concepts or match.trap:
@@ -181,10 +213,9 @@ def read_exposure(
         The exposure; the drug's name where the tables do not know it; None for no exposure.
     """
     kind = type(view).__name__.removesuffix("View")
-    strength = STRENGTHS[kind].get(view.status or "")
-    unclear = "status" in broken or view.status is None
-    if strength is None and not unclear:
+    if view.status in NO_EXPOSURE[kind]:
         return None
+    strength = STRENGTHS[kind].get(view.status or "")
     if isinstance(view, views.MedicationRequestView) and (
         view.do_not_perform or view.intent in _NO_ORDER_INTENTS
     ):
@@ -197,14 +228,18 @@ def read_exposure(
         return drug.display or ", ".join(code.code or "" for code in drug.codes)
     if not drug.concepts:
         return None
-    unclear = unclear or _unclear(view, broken)
+    unclear = strength is None or _unclear(view, broken)
     return _exposure(view, broken, kind, reference, drug, strength or _GIVEN, unclear, coder, issues)
 
 
 def _unclear(view: views.MedicationUse, broken: frozenset[str]) -> bool:
     doses = _doses(view)
-    return modified(view, *doses) or bool(
-        broken & {"modifierExtension", "implicitRules", "intent", "doNotPerform"}
+    # Words of other FHIR versions for "not taken", and for taken.
+    foreign = (view.taken, view.was_not_taken, view.was_not_given, view.not_given)
+    return (
+        modified(view, *doses)
+        or bool(broken & {*UNSURE, "intent", "doNotPerform"})
+        or any(has(one) for one in foreign)
     )
 
 
@@ -269,25 +304,43 @@ class _Taken(msgspec.Struct, frozen=True):
 
 
 def _times(view: views.MedicationUse, broken: frozenset[str], coder: Coder) -> _Taken:
-    if broken.intersection(_DATES):
-        return _Taken(unreadable_when(""))
     active = view.status in ("active", "in-progress")
     match view:
         case views.MedicationAdministrationView() | views.MedicationStatementView():
-            single = isinstance(view, views.MedicationAdministrationView)
-            if view.effective_period is not None:
-                return _period(view.effective_period, coder, active=active)
-            start = coder.when(view.effective_date_time)
-            if start is None and isinstance(view, views.MedicationStatementView):
-                start = coder.when(view.date_asserted, stand_in="dateAsserted")
-            # One administration is over on its day; a statement says only when it began.
-            return _Taken(start, start if single else None, active and not single)
+            return _effective(view, broken, coder, active=active)
         case views.MedicationRequestView():
-            return _Taken(coder.when(view.authored_on, stand_in="authoredOn"), None, active)
+            start = _stand_in("authoredOn", view.authored_on, broken, coder)
+            return _Taken(start, None, active)
         case views.MedicationDispenseView():
-            return _Taken(coder.when(view.when_handed_over, stand_in="whenHandedOver"))
+            return _Taken(_stand_in("whenHandedOver", view.when_handed_over, broken, coder))
         case _:
             return _Taken(None)
+
+
+def _effective(
+    view: views.MedicationAdministrationView | views.MedicationStatementView,
+    broken: frozenset[str],
+    coder: Coder,
+    *,
+    active: bool,
+) -> _Taken:
+    if broken.intersection(_DATES):
+        unknown = unreadable_when("")
+        return _Taken(unknown, unknown)
+    if view.effective_period is not None:
+        return _period(view.effective_period, coder, active=active)
+    start = coder.when(view.effective_date_time)
+    if isinstance(view, views.MedicationAdministrationView):
+        # One administration is over on its day; a statement says only when it began.
+        return _Taken(start, start)
+    start = start or _stand_in("dateAsserted", view.date_asserted, broken, coder)
+    return _Taken(start, None, active)
+
+
+def _stand_in(
+    name: str, text: str | None, broken: frozenset[str], coder: Coder
+) -> When | None:
+    return unreadable_when("") if name in broken else coder.when(text, stand_in=name)
 
 
 def _period(period: views.Period, coder: Coder, *, active: bool) -> _Taken:
@@ -296,10 +349,7 @@ def _period(period: views.Period, coder: Coder, *, active: bool) -> _Taken:
         # A period that ends before it starts says nothing about either day.
         unknown = unreadable_when(f"{period.start}/{period.end}")
         return _Taken(unknown, unknown, period=True)
-    if start is None and end is not None:
-        # Only the end is known: it began on that day or before.
-        start = When(_EARLIEST, end.last, text=f"/{period.end}")
-    return _Taken(start, end, active and end is None, period=True)
+    return _Taken(period_start(period, coder), end, active and end is None, period=True)
 
 
 def _is_before(end: When, start: When) -> bool:
@@ -357,9 +407,7 @@ def read_procedure_exposure(
     issues: Issues,
 ) -> Exposure | None:
     """A Procedure that names a drug, by code or used code, or in words only."""
-    strength = STRENGTHS["Procedure"].get(view.status or "")
-    unclear = "status" in broken or view.status is None
-    if strength is None and not unclear:
+    if view.status in NO_EXPOSURE["Procedure"]:
         return None
     concepts = [one for one in (view.code, *(view.used_code or ())) if one is not None]
     drug = drug_of(concepts, (), coder)
@@ -368,7 +416,7 @@ def read_procedure_exposure(
     start, end, period = procedure_times(view, broken, coder)
     if start is None:
         issues.add("no-date", reference, f"{drug.display}: no date is recorded")
-    unclear = unclear or modified(view) or bool(broken & {"modifierExtension", "implicitRules"})
+    strength = STRENGTHS["Procedure"].get(view.status or "")
     return Exposure(
         source=Source(reference, drug.display or coder.name(drug.concepts), drug.codes),
         concepts=drug.concepts,
@@ -379,7 +427,18 @@ def read_procedure_exposure(
         ongoing=period and end is None and view.status == "in-progress",
         period=period,
         local=bool(coder.words("form", drug.words)),
-        doubtful=unclear,
+        doubtful=procedure_unclear(view, broken),
+    )
+
+
+def procedure_unclear(view: views.ProcedureView, broken: frozenset[str]) -> bool:
+    """Whether a Procedure that was not clearly left undone may still not have been done."""
+    return (
+        (view.status or "") not in STRENGTHS["Procedure"]
+        or modified(view)
+        or bool(broken & UNSURE)
+        or has(view.not_performed)
+        or has(view.not_done)
     )
 
 
@@ -393,7 +452,9 @@ def procedure_times(
     if view.performed_period is not None:
         taken = _period(view.performed_period, coder, active=False)
         return taken.start, taken.end, True
-    if has(view.performed_string) or has(view.performed_age):
+    told = (view.performed_string, view.performed_age, view.performed_range)
+    foreign = (view.occurrence_date_time, view.occurrence_period)
+    if any(has(one) for one in (*told, *foreign)):
         unknown = unreadable_when("text")
         return unknown, unknown, False
     day = coder.when(view.performed_date_time)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cds_service.fhir import views
 from cds_service.fhir.elements import (
+    UNSURE,
     Coder,
     Issues,
     code_of,
@@ -11,11 +12,18 @@ from cds_service.fhir.elements import (
     modified,
     onset_at_age,
     open_end,
+    period_start,
     references,
+    says_nothing,
     shown,
     words_of,
 )
-from cds_service.fhir.read_drugs import STRENGTHS, procedure_times
+from cds_service.fhir.read_drugs import (
+    NO_EXPOSURE,
+    STRENGTHS,
+    procedure_times,
+    procedure_unclear,
+)
 from cds_service.record.dates import When, unreadable_when
 from cds_service.record.model import (
     NO_CONCEPTS,
@@ -32,7 +40,8 @@ from cds_service.record.model import (
 )
 
 HISTOLOGY_URL = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
-_MODIFIERS = frozenset({"modifierExtension", "implicitRules"})
+# Whether this is the living, current record of the patient hangs on these.
+_STANDING = frozenset({"active", "link", "deceasedBoolean"})
 
 # --- Patient -----------------------------------------------------------------------------------
 
@@ -43,9 +52,11 @@ def read_patient(
     """Read the patient; what cannot be read is not known."""
     reference = f"Patient/{view.id}"
     doubt = None
-    if modified(view) or broken & _MODIFIERS:
+    if modified(view) or broken & UNSURE:
         doubt = "the Patient has a modifier that is not understood"
         issues.add("modifier", reference, doubt)
+    elif broken & _STANDING:
+        doubt = "whether the Patient is living and current cannot be read"
     for name in sorted(broken):
         issues.add("broken-element", reference, f"cannot be read: {name}")
     links = [one for one in view.link or () if one.type == "replaced-by"]
@@ -98,9 +109,8 @@ def read_diagnosis(
     if status in _NOT_THERE:
         return None
     morphology = _morphology(view, coder)
-    if view.code is None and not morphology:
+    if says_nothing(view.code) and (not morphology or "code" in broken):
         issues.cannot_read(reference, "Condition", "which condition it is cannot be read")
-        return None
     match = coder.match(view.code)
     concepts, by_text = match.concepts, False
     if not concepts and not match.trap:
@@ -111,9 +121,10 @@ def read_diagnosis(
     verification = _verification(view, broken, status)
     if match.use == "possible" and concepts and not by_text:
         verification = _weaker(verification)
-    doubtful = modified(view, *(view.stage or ())) or bool(broken & _MODIFIERS)
-    if doubtful:
-        issues.add("modifier", reference, "it has a modifier that is not understood")
+    doubtful = modified(view) or bool(broken & UNSURE)
+    stages = [one for one in view.stage or () if not one.modifier_extension]
+    if doubtful or len(stages) < len(view.stage or ()):
+        issues.add("modifier", reference, "it has a modifier or a subject that is not understood")
     return Diagnosis(
         source=coder.source(reference, view.code, coder.display(view.code, concepts)),
         concepts=concepts,
@@ -123,7 +134,7 @@ def read_diagnosis(
         by_text=by_text,
         morphology=morphology,
         body_site=coder.concepts(*(view.body_site or ())),
-        stage=coder.answers(("stage",), *(one.summary for one in view.stage or ())),
+        stage=coder.answers(("stage",), *(one.summary for one in stages)),
         doubtful=doubtful,
     )
 
@@ -171,8 +182,9 @@ def _onset(
 ) -> When | None:
     if broken & {"onsetDateTime", "onsetPeriod", "onsetAge"}:
         return unreadable_when("")
-    start = view.onset_period.start if view.onset_period else None
-    found = coder.when(view.onset_date_time or start)
+    found = coder.when(view.onset_date_time)
+    if found is None and view.onset_period is not None:
+        found = period_start(view.onset_period, coder)
     if found is None and view.onset_age is not None:
         found = onset_at_age(view.onset_age, patient.birth)
     return found or coder.when(view.recorded_date, stand_in="recordedDate")
@@ -189,14 +201,12 @@ def read_procedure(
     issues: Issues,
 ) -> ProcedureDone | None:
     """Read a Procedure by code, category and used code."""
-    strength = STRENGTHS["Procedure"].get(view.status or "")
-    unclear = "status" in broken or view.status is None
-    if strength is None and not unclear:
+    if view.status in NO_EXPOSURE["Procedure"]:
         return None
-    if view.code is None and not view.used_code:
-        if "code" in broken or view.category is None:
-            issues.cannot_read(reference, "Procedure", "which procedure it is cannot be read")
-            return None
+    said = (view.code, view.category, *(view.used_code or ()))
+    if broken & {"code", "usedCode"} or all(says_nothing(one) for one in said):
+        issues.cannot_read(reference, "Procedure", "which procedure it is cannot be read")
+    strength = STRENGTHS["Procedure"].get(view.status or "")
     match = coder.match(view.code, view.category, *(view.used_code or ()))
     concepts = match.concepts
     if not concepts and not match.trap:
@@ -213,7 +223,7 @@ def read_procedure(
         issues.add("no-date", reference, f"{shown(view.code)}: no date is recorded")
     elif start.unreadable:
         issues.add("unreadable-date", reference, f"{shown(view.code)}: its date cannot be read")
-    doubtful = unclear or modified(view) or bool(broken & _MODIFIERS)
+    doubtful = procedure_unclear(view, broken)
     if doubtful:
         issues.add("modifier", reference, "its status or a modifier is not understood")
     return ProcedureDone(
@@ -232,7 +242,12 @@ def read_procedure(
 # Concepts that make an imaging study, report or procedure a scan of interest.
 SCAN_CONCEPTS = ("pet", "pet_excluded_tracer", "brain_imaging", "tracer_dotatate")
 _REPORT_FINAL = frozenset({"final", "amended", "corrected", "appended"})
+_REPORT_NOT_FINAL = frozenset(
+    {"registered", "partial", "preliminary", "cancelled", "entered-in-error", "unknown"}
+)
+_STUDY_DONE = frozenset({"available", "unknown"})
 _STUDY_NOT_DONE = frozenset({"cancelled", "entered-in-error", "registered"})
+_PROCEDURE_NOT_DONE = NO_EXPOSURE["Procedure"] | STRENGTHS["Procedure"].keys() - {"completed"}
 _TRACERS = ("tracer_dotatate", "pet_excluded_tracer")
 _Imaging = views.ProcedureView | views.ImagingStudyView | views.DiagnosticReportView
 
@@ -241,7 +256,7 @@ def read_scan(
     view: _Imaging, broken: frozenset[str], reference: str, coder: Coder, issues: Issues
 ) -> Scan | None:
     """Read imaging; a tracer told only in a conclusion counts where the study is a PET anyway."""
-    if not _was_done(view, broken):
+    if _is_undone(view):
         return None
     coded, texts = _what(view)
     concepts = coder.concepts(*coded)
@@ -256,7 +271,7 @@ def read_scan(
     when = _study_time(view, broken, coder)
     if when is None:
         issues.add("no-date", reference, "the imaging has no date")
-    doubtful = modified(view) or bool(broken & (_MODIFIERS | {"status"}))
+    doubtful = _is_unclear(view, broken)
     if doubtful:
         issues.add("modifier", reference, "its status or a modifier is not understood")
     code = _code(view)
@@ -277,16 +292,29 @@ def _only(concepts: frozenset[str], roots: tuple[str, ...], coder: Coder) -> fro
     return concepts & wanted
 
 
-def _was_done(view: _Imaging, broken: frozenset[str]) -> bool:
-    if "status" in broken or view.status is None:
-        return True
+def _is_undone(view: _Imaging) -> bool:
+    """Whether its status says that there is nothing to read, or not yet."""
     match view:
         case views.ProcedureView():
-            return view.status == "completed"
+            return view.status in _PROCEDURE_NOT_DONE
         case views.ImagingStudyView():
-            return view.status not in _STUDY_NOT_DONE
+            return view.status in _STUDY_NOT_DONE
         case _:
-            return view.status in _REPORT_FINAL
+            return view.status in _REPORT_NOT_FINAL
+
+
+def _is_unclear(view: _Imaging, broken: frozenset[str]) -> bool:
+    """Whether it may mean something else, or may not have been done at all."""
+    match view:
+        case views.ProcedureView():
+            return procedure_unclear(view, broken)
+        case views.ImagingStudyView():
+            known = view.status in _STUDY_DONE
+            parts = view.series or []
+        case _:
+            known = view.status in _REPORT_FINAL
+            parts = []
+    return not known or modified(view, *parts) or bool(broken & UNSURE)
 
 
 def _what(view: _Imaging) -> tuple[list[views.CodeableConcept], list[str]]:
@@ -327,8 +355,11 @@ def _report_time(
 ) -> When | None:
     if broken & {"effectiveDateTime", "effectivePeriod"}:
         return unreadable_when("")
-    start = view.effective_period.start if view.effective_period else None
-    found = coder.when(view.effective_date_time or start)
+    found = coder.when(view.effective_date_time)
+    if found is None and view.effective_period is not None:
+        found = period_start(view.effective_period, coder)
+    if found is None and "issued" in broken:
+        return unreadable_when("")
     return found or coder.when(view.issued, stand_in="issued")
 
 
@@ -358,7 +389,7 @@ def read_report(
     issues: Issues,
 ) -> Report | None:
     """Read a report for its conclusion: a pathology report, or one that tells a RECIST response."""
-    if not _was_done(view, broken):
+    if _is_undone(view):
         return None
     concepts = coder.concepts(view.code, *(view.category or ()))
     texts = words_of([view.code, *(view.category or ()), *(view.conclusion_code or ())])
@@ -370,7 +401,7 @@ def read_report(
     conclusion |= coder.words("pathology", words_of(view.conclusion_code or ()))
     if not concepts:
         return None
-    doubtful = modified(view) or bool(broken & (_MODIFIERS | {"status", "conclusion"}))
+    doubtful = _is_unclear(view, broken) or bool(broken & {"conclusion", "conclusionCode"})
     if doubtful:
         issues.add("modifier", reference, "its status, conclusion or a modifier is not understood")
     return Report(
@@ -398,7 +429,7 @@ def read_adverse_event(
         when=coder.when(view.date) or coder.when(view.recorded_date, stand_in="recordedDate"),
         severe=code_of(view.severity) == "severe",
         resolved=code_of(view.outcome) in _RESOLVED,
-        doubtful=modified(view) or bool(broken & _MODIFIERS),
+        doubtful=modified(view) or bool(broken & UNSURE),
     )
 
 
@@ -406,7 +437,7 @@ def read_consent(
     view: views.ConsentView, broken: frozenset[str], reference: str, coder: Coder
 ) -> ConsentGiven | None:
     """Read an active consent; which trial it is for stands in its words and identifiers."""
-    if view.status != "active":
+    if view.status != "active" or (view.provision and view.provision.type == "deny"):
         return None
     texts = words_of([*(view.category or ()), view.policy_rule, view.scope])
     texts.extend(one.value for one in view.identifier or () if one.value)
@@ -423,6 +454,6 @@ def read_consent(
         source=Source(reference, shown(next(iter(view.category or ()), None)) or "Consent"),
         concepts=concepts,
         when=coder.when(view.date_time),
-        doubtful=modified(view) or bool(broken & _MODIFIERS),
+        doubtful=modified(view) or bool(broken & {*UNSURE, "provision"}),
     )
 

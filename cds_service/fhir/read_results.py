@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
 
 from cds_service.fhir import views
+from cds_service.fhir.decoding import component_name
 from cds_service.fhir.elements import (
+    UNSURE,
     Coder,
     Issues,
     codings_of,
     has,
+    in_years,
     modified,
     number,
     period_end,
     references,
     relative,
+    says_nothing,
     shown,
     words_of,
 )
@@ -33,6 +37,10 @@ from cds_service.record.model import (
 from cds_service.record.units import UnitProblem
 
 _FINAL = frozenset({"final", "amended", "corrected"})
+# A status that is not known, or not there, may be any of both.
+_NOT_FINAL = frozenset(
+    {"registered", "preliminary", "cancelled", "entered-in-error", "unknown"}
+)
 # The domains of the word table whose exact words are answers.
 ANSWER_DOMAINS = ("response", "status", "grade", "stage", "presence", "nyha", "ecog", "ctcae_grade")
 _VALUES = (
@@ -86,22 +94,34 @@ def read_results(
         broken: elements that are there but cannot be read.
         own: references that name the patient.
     """
-    if view.status not in _FINAL and "status" not in broken and view.status is not None:
+    if view.status in _NOT_FINAL:
         return []
-    if view.code is None:
-        issues.cannot_read(reference, "Observation", "what was observed is missing or cannot be read")
-        return []
+    parts = list(_parts(view, broken))
+    codes = [view.code, *(part.code for part, _ in parts)]
+    if "component" in broken or any(says_nothing(code) for code in codes):
+        issues.cannot_read(
+            reference, "Observation", "what was observed is missing or cannot be read"
+        )
     match = _recognise(view, coder)
-    known = [one for one in view.component or () if one.code and coder.match(one.code).concepts]
+    known = [one for one in parts if coder.match(one[0].code).concepts]
     if not match.concepts and not known:
         return []
     shared = _shared(view, broken, reference, coder, own)
-    found = []
-    if match.concepts:
-        found.append(_result(view, match, broken, shared, coder, issues))
-    for part in known:
-        found.append(_result(part, coder.match(part.code), frozenset(), shared, coder, issues))
+    found = [_result(view, match, broken, shared, coder, issues)] if match.concepts else []
+    found += [
+        _result(part, coder.match(part.code), names, shared, coder, issues) for part, names in known
+    ]
     return found
+
+
+def _parts(
+    view: views.ObservationView, broken: frozenset[str]
+) -> Iterator[tuple[views.Valued, frozenset[str]]]:
+    """The components, each with the names of its own broken elements."""
+    for position, part in enumerate(view.component or ()):
+        place = f"{component_name(position)}."
+        names = (name.removeprefix(place) for name in broken if name.startswith(place))
+        yield part, frozenset(names)
 
 
 def _recognise(view: views.ObservationView, coder: Coder) -> Match:
@@ -122,7 +142,9 @@ def _shared(
     coder: Coder,
     own: frozenset[str],
 ) -> _Shared:
-    specimen = view.specimen.reference if view.specimen else None
+    specimen = relative(view.specimen.reference or "") if view.specimen else ""
+    if specimen.startswith("#"):
+        specimen = f"{reference}{specimen}"
     effective = view.effective_date_time or view.effective_instant
     moment = coder.when(effective)
     sampled = [f"time {moment.instant or moment.text}"] if moment and not moment.unreadable else []
@@ -154,8 +176,10 @@ def _problem(
     """Why no value of this Observation may decide, with the code of the data issue."""
     if view.status not in _FINAL:
         return "no-status", "its status is missing or cannot be read"
-    if "modifierExtension" in broken or "implicitRules" in broken or modified(view):
-        return "modifier", "it has a modifier that is not understood"
+    if modified(view) or broken & UNSURE:
+        return "modifier", "it has a modifier or a subject that is not understood"
+    if broken & {"bodySite", "method"}:
+        return "unusable-value", "what it was measured on, or how, cannot be read"
     if "focus" in broken or any(
         one.reference is None or relative(one.reference) not in own for one in view.focus or ()
     ):
@@ -172,7 +196,7 @@ def _when(view: views.ObservationView, broken: frozenset[str], coder: Coder) -> 
             return found
     if has(view.effective_timing):
         return unreadable_when("timing")
-    found = coder.when(view.effective_date_time or view.effective_instant)
+    found = coder.when(view.effective_date_time) or coder.when(view.effective_instant)
     if found is None:
         found = unreadable_when("") if "issued" in broken else coder.when(view.issued, stand_in="issued")
     return found
@@ -188,12 +212,16 @@ def _result(
 ) -> Result:
     value = _value(view, match, broken, coder)
     name = coder.name(match.concepts)
-    known = shared.problem or _own_problem(view, match, value)
+    known = shared.problem or _own_problem(view, match, value, broken)
     problem = None
-    state = value.state
     if known is not None:
         issues.add(known[0], shared.reference, f"{name}: {known[1]}")
-        problem, state = known[1], ResultState.UNUSABLE
+        problem = known[1]
+        # What may not decide is shown, and nothing more.
+        value = _unusable(problem, value.original)
+    ranges = _ranges(view, match, broken, coder)
+    if any(one.doubtful for one in ranges):
+        issues.add("modifier", shared.reference, f"{name}: a reference range is not understood")
     if shared.when is None:
         issues.add("no-date", shared.reference, f"{name}: no date is recorded")
     elif shared.when.unreadable:
@@ -202,7 +230,7 @@ def _result(
         source=coder.source(shared.reference, view.code, name, _notes(shared.when)),
         concepts=match.concepts,
         when=shared.when,
-        state=state,
+        state=value.state,
         problem=problem,
         amount=value.amount,
         unit=value.unit,
@@ -212,7 +240,7 @@ def _result(
         words=value.words,
         sampled=shared.sampled,
         labels=(*shared.labels, *(_labels(view.code) if isinstance(view, views.Valued) else ())),
-        ranges=_ranges(view, match, coder),
+        ranges=ranges,
         body_site=shared.body_site,
         method=shared.method,
         part_of=shared.part_of,
@@ -220,9 +248,13 @@ def _result(
     )
 
 
-def _own_problem(view: _Valued, match: Match, value: _Value) -> tuple[str, str] | None:
+def _own_problem(
+    view: _Valued, match: Match, value: _Value, broken: frozenset[str]
+) -> tuple[str, str] | None:
     """Why this value may not decide, with the code of the data issue."""
-    if isinstance(view, views.Valued) and view.modifier_extension:
+    if "modifierExtension" in broken or (
+        isinstance(view, views.Valued) and view.modifier_extension
+    ):
         return "modifier", "it has a modifier that is not understood"
     if value.state is ResultState.EMPTY:
         return None
@@ -243,31 +275,41 @@ def _value(view: _Valued, match: Match, broken: frozenset[str], coder: Coder) ->
         return _unusable("its value cannot be read")
     if view.data_absent_reason is not None:
         return _Value(ResultState.EMPTY)
+    if not says_nothing(view.data_absent_reason):
+        return _Value(ResultState.EMPTY)
     quantity = coder.codes.quantity_of(match.concepts)
-    if view.value_quantity is not None:
-        value = _quantity(view.value_quantity, quantity, match, coder)
-        said = coder.concepts(*(view.interpretation or ())) if view.interpretation else NO_CONCEPTS
-        return msgspec.structs.replace(value, answers=value.answers | said)
-    if view.value_integer is not None:
-        exact = Decimal(view.value_integer)
-        plain = views.QuantityView()
-        return _amount(exact, plain, quantity, match, coder, str(view.value_integer))
-    if view.value_codeable_concept is not None:
-        return _answer([view.value_codeable_concept], (), quantity, coder)
-    if view.value_string is not None:
-        return _answer([], (view.value_string,), quantity, coder)
-    if view.value_date_time is not None:
-        text = view.value_date_time
-        return _Value(
-            ResultState.USABLE, original=text, normalized=text, when_value=coder.when(text)
-        )
-    if view.value_boolean is not None:
-        return _answer([], ("positive" if view.value_boolean else "negative",), quantity, coder)
+    if view.value_quantity is not None or view.value_integer is not None:
+        return _measured(view, quantity, match, coder)
+    if (text := view.value_date_time) is not None:
+        when = coder.when(text)
+        return _Value(ResultState.USABLE, original=text, normalized=text, when_value=when)
+    concepts, texts = _told(view)
+    if concepts or texts:
+        return _answer(concepts, texts, quantity, coder)
     if any(has(raw) for raw in _other_values(view)):
         return _unusable("a value of this kind is not read")
-    if view.interpretation:
-        return _interpreted(view, coder)
-    return _Value(ResultState.EMPTY)
+    return _interpreted(view, broken, coder)
+
+
+def _measured(view: _Valued, quantity: str | None, match: Match, coder: Coder) -> _Value:
+    """A number, with what an interpretation says of it."""
+    if view.value_quantity is None:
+        text = str(view.value_integer)
+        return _amount(Decimal(text), views.QuantityView(), quantity, match, coder, text)
+    value = _quantity(view.value_quantity, quantity, match, coder)
+    said = coder.concepts(*view.interpretation) if view.interpretation else NO_CONCEPTS
+    return msgspec.structs.replace(value, answers=value.answers | said)
+
+
+def _told(view: _Valued) -> tuple[list[views.CodeableConcept], list[str]]:
+    """An answer as a code, or as words."""
+    if view.value_codeable_concept is not None:
+        return [view.value_codeable_concept], []
+    if view.value_string is not None:
+        return [], [view.value_string]
+    if view.value_boolean is not None:
+        return [], ["positive" if view.value_boolean else "negative"]
+    return [], []
 
 
 def _other_values(view: _Valued) -> tuple[msgspec.Raw, ...]:
@@ -283,8 +325,10 @@ def _unusable(problem: str, original: str = "", issue: str = "unusable-value") -
     )
 
 
-def _interpreted(view: _Valued, coder: Coder) -> _Value:
+def _interpreted(view: _Valued, broken: frozenset[str], coder: Coder) -> _Value:
     """A result with nothing but an interpretation (positive, not detected)."""
+    if "interpretation" in broken:
+        return _unusable("its interpretation cannot be read")
     found = coder.answers(ANSWER_DOMAINS, *(view.interpretation or ()))
     if not found:
         return _Value(ResultState.EMPTY)
@@ -369,9 +413,15 @@ def _span(value: Decimal, comparator: str | None) -> Span | None:
 _SEXES = {"male": "male", "female": "female", "248153007": "male", "248152002": "female"}
 
 
-def _ranges(view: _Valued, match: Match, coder: Coder) -> tuple[ReferenceRange, ...]:
+def _ranges(
+    view: _Valued, match: Match, broken: frozenset[str], coder: Coder
+) -> tuple[ReferenceRange, ...]:
     quantity = coder.codes.quantity_of(match.concepts)
-    if quantity is None or not view.reference_range:
+    if quantity is None:
+        return ()
+    if "referenceRange" in broken:
+        return (ReferenceRange(None, doubtful=True),)
+    if not view.reference_range:
         return ()
     limits = _Limits(quantity, match.property, view.value_quantity, coder)
     return tuple(_range(one, limits) for one in view.reference_range)
@@ -405,15 +455,17 @@ def _range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:
     kinds = {one.code for one in (view.type.coding or () if view.type else ()) if one.code}
     if not kinds and view.type and view.type.text:
         kinds = {view.type.text.casefold()}
-    age = view.age
+    ages = [None, None] if view.age is None else [view.age.low, view.age.high]
     return ReferenceRange(
-        high=None if view.modifier_extension else high,
+        high=high,
         low=low,
         normal=not kinds or "normal" in kinds,
         problem=problem,
-        age_low=number(age.low.value) if age and age.low else None,
-        age_high=number(age.high.value) if age and age.high else None,
+        age_low=number(ages[0].value) if ages[0] else None,
+        age_high=number(ages[1].value) if ages[1] else None,
+        in_years=all(in_years(age) for age in ages if age),
         sex=_sex(view.applies_to or ()),
+        doubtful=bool(view.modifier_extension),
     )
 
 

@@ -8,12 +8,12 @@ matter cannot be read is kept as unreadable, since it may be about anything of i
 from __future__ import annotations
 
 from collections.abc import Iterable
-from datetime import tzinfo
+from datetime import UTC, tzinfo
 from typing import Any, TypeVar
 
 import msgspec
 
-from cds_service.fhir import views
+from cds_service.fhir import decoding, views
 from cds_service.fhir.chart import CHART_TYPES, Chart, Entry
 from cds_service.fhir.elements import Coder, Issues, relative
 from cds_service.fhir.read_drugs import Medications, read_exposure, read_procedure_exposure
@@ -28,10 +28,12 @@ from cds_service.fhir.read_events import (
 )
 from cds_service.fhir.read_results import read_results
 from cds_service.record.codes import CodeBook
+from cds_service.record.dates import parse_when
 from cds_service.record.model import Complete, Partial, Patient, Read, Record, Unreadable
 from cds_service.record.units import UnitBook
 
 T = TypeVar("T")
+_MOST_VERSION_DIGITS = 12
 
 
 class _Found(msgspec.Struct):
@@ -51,7 +53,7 @@ class _Found(msgspec.Struct):
 class _Item(msgspec.Struct):
     """One decoded resource of the patient."""
 
-    decoded: views.Decoded
+    decoded: decoding.Decoded
     reference: str
     full_url: str | None
 
@@ -81,7 +83,7 @@ class Reader:
         reads = dict(chart.reads)
         patient = self._patient(chart, items, issues)
         found = _Found([], [], [], [], [], [], [], [], [])
-        medications = Medications(items_by_reference(items), self._coder, issues)
+        medications = Medications(items_by_reference(items, chart.base), self._coder)
         for item in items:
             self._item(item, own, medications, patient, found, issues)
         _medication_read(reads)
@@ -102,11 +104,18 @@ class Reader:
         )
 
     def _patient(self, chart: Chart, items: Iterable[_Item], issues: Issues) -> Patient:
-        for item in items:
-            view = item.decoded.view
-            if isinstance(view, views.PatientView) and view.id == chart.patient_id:
-                return read_patient(view, item.decoded.broken, self._coder, issues)
-        return Patient(f"Patient/{chart.patient_id}", None, None)
+        found = [
+            read_patient(view, item.decoded.broken, self._coder, issues)
+            for item in items
+            if (view := _patient_view(item, chart)) is not None
+        ]
+        if not found:
+            return Patient(f"Patient/{chart.patient_id}", None, None)
+        if len(found) > 1:
+            # Two versions with no order: what one of them says may be out of date.
+            doubt = "two versions of the Patient disagree"
+            return msgspec.structs.replace(found[0], birth=None, sex=None, doubt=doubt)
+        return found[0]
 
     def _item(
         self,
@@ -181,7 +190,7 @@ def _decode(chart: Chart, issues: Issues) -> list[_Item]:
     by_reference: dict[str, tuple[_Item, bytes]] = {}
     loose: list[_Item] = []
     for position, entry in enumerate(chart.entries):
-        decoded = views.decode(entry.raw)
+        decoded = decoding.decode(entry.raw)
         if decoded.view is None:
             _not_decoded(decoded, position, issues)
             continue
@@ -193,33 +202,51 @@ def _decode(chart: Chart, issues: Issues) -> list[_Item]:
         raw = bytes(entry.raw)
         if known is None:
             by_reference[item.reference] = (item, raw)
-        elif known[1] != raw:
-            kept = _newer(known[0], item)
-            if kept is None:
-                issues.add(
-                    "conflicting-versions", item.reference, "two versions with no order; both are used"
-                )
-                loose.append(item)
-            else:
-                by_reference[item.reference] = (kept, raw if kept is item else known[1])
+        elif _is_same(known[1], raw):
+            continue
+        elif _is_elsewhere(known[0], item):
+            loose.append(item)
+        elif (kept := _newer(known[0], item)) is not None:
+            by_reference[item.reference] = (kept, raw if kept is item else known[1])
+        else:
+            message = "two versions with no order; both are used"
+            issues.add("conflicting-versions", item.reference, message)
+            loose.append(item)
     return [*(item for item, _ in by_reference.values()), *loose]
 
 
-def _not_decoded(decoded: views.Decoded, position: int, issues: Issues) -> None:
+# What other FHIR versions call a resource that is read.
+_FORMER_TYPES = {"MedicationOrder": "MedicationRequest", "MedicationUsage": "MedicationStatement"}
+
+
+def _not_decoded(decoded: decoding.Decoded, position: int, issues: Issues) -> None:
+    where = f"entry {position + 1}"
+    former = _FORMER_TYPES.get(decoded.resource_type or "")
+    if former is not None:
+        issues.cannot_read(where, former, f"{decoded.resource_type} is no resource of FHIR R4")
     if decoded.resource_type is None:
         # It says no type that can be read, so it may be about anything.
-        where = f"entry {position + 1}"
         issues.add("broken-resource", where, "is no FHIR resource that can be read")
         issues.unreadable.extend(
             Unreadable(where, kind, "its type cannot be read") for kind in CHART_TYPES
         )
 
 
-def _reference(entry: Entry, decoded: views.Decoded, position: int) -> str:
+def _reference(entry: Entry, decoded: decoding.Decoded, position: int) -> str:
     view = decoded.view
     if view is not None and view.id:
         return f"{decoded.resource_type}/{view.id}"
     return entry.full_url or f"{decoded.resource_type} (entry {position + 1})"
+
+
+def _is_same(one: bytes, other: bytes) -> bool:
+    """Whether two say the same, but for blanks and the order of elements."""
+    if one == other:
+        return True
+    try:
+        return bool(msgspec.json.decode(one) == msgspec.json.decode(other))
+    except decoding.UNDECODABLE:
+        return False
 
 
 def _newer(one: _Item, other: _Item) -> _Item | None:
@@ -236,19 +263,33 @@ def _version(item: _Item) -> tuple[Any, Any]:
     meta = None if view is None else view.meta
     if meta is None:
         return None, None
-    number = meta.version_id
-    return meta.last_updated, int(number) if number and number.isdigit() and len(number) < 12 else None
+    updated = parse_when(meta.last_updated or "", UTC)
+    number = meta.version_id or ""
+    plain = number.isascii() and number.isdecimal() and len(number) <= _MOST_VERSION_DIGITS
+    return None if updated.zoneless else updated.instant, int(number) if plain else None
 
 
-def items_by_reference(items: Iterable[_Item]) -> dict[str, views.Decoded]:
-    """Medications by every reference under which they can be named."""
-    found: dict[str, views.Decoded] = {}
+def _is_elsewhere(one: _Item, other: _Item) -> bool:
+    """Whether two of one type and id are of two servers, and so two resources."""
+    urls = {relative(url) for url in (one.full_url, other.full_url) if url}
+    return len(urls) > 1
+
+
+def _patient_view(item: _Item, chart: Chart) -> views.PatientView | None:
+    view = item.decoded.view
+    own = isinstance(view, views.PatientView) and view.id == chart.patient_id
+    return view if own and isinstance(view, views.PatientView) else None
+
+
+def items_by_reference(items: Iterable[_Item], base: str | None) -> dict[str, decoding.Decoded]:
+    """Medications by every reference under which they can be named; by none that names two."""
+    found: dict[str, list[decoding.Decoded]] = {}
     for item in items:
         if isinstance(item.decoded.view, views.MedicationView):
-            found[item.reference] = item.decoded
-            if item.full_url:
-                found[item.full_url] = item.decoded
-    return found
+            local = f"{base.rstrip('/')}/{item.reference}" if base else item.reference
+            for name in {item.reference, relative(item.full_url or local)}:
+                found.setdefault(name, []).append(item.decoded)
+    return {name: named[0] for name, named in found.items() if len(named) == 1}
 
 
 # --- Whose resource ----------------------------------------------------------------------------
@@ -256,14 +297,18 @@ def items_by_reference(items: Iterable[_Item]) -> dict[str, views.Decoded]:
 
 def _own_references(chart: Chart, items: Iterable[_Item]) -> frozenset[str]:
     """Every way in which a resource may name the patient asked for."""
-    own = {f"Patient/{chart.patient_id}"}
+    name = f"Patient/{chart.patient_id}"
+    own = {name}
     if chart.base:
-        own.add(f"{chart.base.rstrip('/')}/Patient/{chart.patient_id}")
+        own.add(f"{chart.base.rstrip('/')}/{name}")
+    others = set()
     for item in items:
-        view = item.decoded.view
-        if isinstance(view, views.PatientView) and view.id == chart.patient_id and item.full_url:
-            own.add(item.full_url)
-    return frozenset(own)
+        url = relative(item.full_url or "")
+        if _patient_view(item, chart) is None:
+            others.add(url)
+        elif url.startswith("urn:") or ("://" in url and url.endswith(f"/{name}")):
+            own.add(url)
+    return frozenset(own - others)
 
 
 def _belongs(
@@ -272,9 +317,12 @@ def _belongs(
     element = "patient" if isinstance(view, views.ConsentView) else "subject"
     named = getattr(view, element)
     text = named.reference if named is not None else None
+    if text is None and element in broken:
+        # It may be this patient's, so it is kept, and decides nothing.
+        issues.add("no-subject", reference, f"its {element} cannot be read")
+        return True
     if text is None:
-        why = "cannot be read" if element in broken else "is missing"
-        issues.add("no-subject", reference, f"its {element} {why}; the resource is left out")
+        issues.add("no-subject", reference, f"its {element} is missing; the resource is left out")
         return False
     if relative(text) in own or text in own:
         return True

@@ -1,8 +1,6 @@
 """Lean views of FHIR R4 resources: only the elements that the reader reads.
 
-Each entry is decoded by itself. Where one does not fit, :func:`decode` salvages what it can, element
-by element, and names the elements it had to leave out: one broken element never hides the rest, and
-is never taken for an absent one.
+How JSON becomes a view is in :mod:`cds_service.fhir.decoding`.
 """
 
 from __future__ import annotations
@@ -11,8 +9,7 @@ from typing import Any
 
 import msgspec
 
-Raw = msgspec.Raw
-_NO_VALUE = Raw(b"")
+_NO_VALUE = msgspec.Raw(b"")
 
 
 class Extension(msgspec.Struct, rename="camel"):
@@ -162,13 +159,6 @@ class ObservationView(Resource, tag="Observation"):
     component: list[Valued] | None = None
 
 
-class Age(msgspec.Struct):
-    value: msgspec.Raw = _NO_VALUE
-    unit: str | None = None
-    system: str | None = None
-    code: str | None = None
-
-
 class StageView(Annotated, rename="camel"):
     summary: CodeableConcept | None = None
 
@@ -182,7 +172,7 @@ class ConditionView(Resource, tag="Condition"):
     body_site: list[CodeableConcept] | None = None
     subject: Reference | None = None
     onset_date_time: str | None = None
-    onset_age: Age | None = None
+    onset_age: QuantityView | None = None
     onset_period: Period | None = None
     abatement_date_time: msgspec.Raw = _NO_VALUE
     abatement_age: msgspec.Raw = _NO_VALUE
@@ -216,12 +206,19 @@ class MedicationView(Resource, tag="Medication"):
 
 
 class MedicationUse(Resource):
-    """What the four resources that name a drug have in common."""
+    """What the four resources that name a drug have in common.
+
+    The last four elements are those by which other FHIR versions say that it was not taken.
+    """
 
     status: str | None = None
     medication_codeable_concept: CodeableConcept | None = None
     medication_reference: Reference | None = None
     subject: Reference | None = None
+    taken: msgspec.Raw = _NO_VALUE
+    was_not_taken: msgspec.Raw = _NO_VALUE
+    was_not_given: msgspec.Raw = _NO_VALUE
+    not_given: msgspec.Raw = _NO_VALUE
 
 
 class MedicationAdministrationView(MedicationUse, tag="MedicationAdministration"):
@@ -251,6 +248,8 @@ class MedicationDispenseView(MedicationUse, tag="MedicationDispense"):
 
 
 class ProcedureView(Resource, tag="Procedure"):
+    """A Procedure; the last four elements are those of other FHIR versions."""
+
     status: str | None = None
     category: CodeableConcept | None = None
     code: CodeableConcept | None = None
@@ -259,9 +258,14 @@ class ProcedureView(Resource, tag="Procedure"):
     performed_period: Period | None = None
     performed_string: msgspec.Raw = _NO_VALUE
     performed_age: msgspec.Raw = _NO_VALUE
+    performed_range: msgspec.Raw = _NO_VALUE
     body_site: list[CodeableConcept] | None = None
     used_code: list[CodeableConcept] | None = None
     report: list[Reference] | None = None
+    not_performed: msgspec.Raw = _NO_VALUE
+    not_done: msgspec.Raw = _NO_VALUE
+    occurrence_date_time: msgspec.Raw = _NO_VALUE
+    occurrence_period: msgspec.Raw = _NO_VALUE
 
 
 class SeriesView(Annotated, rename="camel"):
@@ -306,7 +310,6 @@ class AdverseEventView(Resource, tag="AdverseEvent"):
 
 class Provision(msgspec.Struct):
     type: str | None = None
-    period: Period | None = None
 
 
 class ConsentView(Resource, tag="Consent"):
@@ -318,7 +321,7 @@ class ConsentView(Resource, tag="Consent"):
     policy: list[dict[str, Any]] | None = None
     policy_rule: CodeableConcept | None = None
     scope: CodeableConcept | None = None
-    source_reference: Reference | None = None
+    provision: Provision | None = None
     text: dict[str, Any] | None = None
 
 
@@ -337,80 +340,3 @@ View = (
     | AdverseEventView
     | ConsentView
 )
-
-_TYPES: dict[str, type[Resource]] = {
-    view.__struct_config__.tag: view
-    for view in View.__args__
-}
-KNOWN_TYPES = frozenset(_TYPES)
-_DECODER: msgspec.json.Decoder[View] = msgspec.json.Decoder(View)
-
-
-class _Head(msgspec.Struct, rename="camel"):
-    resource_type: str | None = None
-    id: str | None = None
-
-
-_HEAD = msgspec.json.Decoder(_Head)
-
-
-class Decoded(msgspec.Struct):
-    """One entry, decoded.
-
-    Args:
-        view: the resource; None where it is of no type that is read, or not an object at all.
-        resource_type: its type, where it says one.
-        broken: names of elements (camelCase) that are there but cannot be read.
-    """
-
-    view: View | None
-    resource_type: str | None
-    broken: frozenset[str] = frozenset()
-
-
-def decode(raw: msgspec.Raw | bytes) -> Decoded:
-    """Decode one resource; never raises."""
-    try:
-        view = _DECODER.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _salvage(raw)
-    return Decoded(view, view.__struct_config__.tag)  # type: ignore[arg-type]
-
-
-def _salvage(raw: msgspec.Raw | bytes) -> Decoded:
-    try:
-        head = _HEAD.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return _headless(raw)
-    kind = _TYPES.get(head.resource_type or "")
-    if kind is None:
-        return Decoded(None, head.resource_type)
-    return _by_element(raw, kind, head.resource_type)
-
-
-def _headless(raw: msgspec.Raw | bytes) -> Decoded:
-    """The type or id is itself broken: read the type alone, if possible."""
-    try:
-        plain = msgspec.json.decode(raw)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return Decoded(None, None, frozenset({"resource"}))
-    name = plain.get("resourceType") if isinstance(plain, dict) else None
-    kind = _TYPES.get(name) if isinstance(name, str) else None
-    if kind is None:
-        return Decoded(None, None, frozenset({"resource"}))
-    return _by_element(raw, kind, name)
-
-
-def _by_element(raw: msgspec.Raw | bytes, kind: type[Any], name: str | None) -> Decoded:
-    elements: dict[str, msgspec.Raw] = msgspec.json.decode(raw, type=dict[str, msgspec.Raw])
-    values: dict[str, Any] = {}
-    broken = set()
-    for field in msgspec.structs.fields(kind):
-        if field.encode_name not in elements:
-            continue
-        element = elements[field.encode_name]
-        try:
-            values[field.name] = msgspec.json.decode(element, type=field.type)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-            broken.add(field.encode_name)
-    return Decoded(kind(**values), name, frozenset(broken))

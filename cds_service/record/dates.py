@@ -9,15 +9,20 @@ from __future__ import annotations
 
 import re
 from calendar import monthrange
-from datetime import date, datetime, timedelta, timezone, tzinfo
+from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
 
 import msgspec
 
 _FHIR_DATE = re.compile(
     r"(\d{4})(?:-(\d\d)(?:-(\d\d)"
-    r"(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d{1,9}))?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
+    r"(?:T(\d\d):(\d\d)(?::(\d\d)(?:\.(\d+))?)?(Z|[+-]\d\d:\d\d)?)?)?)?",
     re.ASCII,
 )
+# No patient of today has an earlier day: systems write 0001-01-01 for a date that they do not have.
+FIRST_DAY = date(1850, 1, 1)
+# Systems write 9999-12-31 for "no end"; cut off here, a window can still be added to it.
+LAST_DAY = date(9000, 12, 31)
+_LEAP_SECOND = 60
 
 
 class When(msgspec.Struct, frozen=True, gc=False):
@@ -59,7 +64,7 @@ class When(msgspec.Struct, frozen=True, gc=False):
 
 def unreadable_when(text: str) -> When:
     """A date that was recorded but cannot be read: any day."""
-    return When(date.min, date.max, text=text, unreadable=True)
+    return When(FIRST_DAY, LAST_DAY, text=text, unreadable=True)
 
 
 def parse_when(text: str, zone: tzinfo, *, stand_in: str | None = None) -> When:
@@ -74,34 +79,48 @@ def parse_when(text: str, zone: tzinfo, *, stand_in: str | None = None) -> When:
         The interval of days, or an unreadable one.
     """
     found = _FHIR_DATE.fullmatch(text)
-    if found is None:
-        return unreadable_when(text)
-    year, month, day, hour, minute, second, fraction, offset = found.groups()
     try:
-        if hour is not None:
-            moment = datetime(
-                int(year), int(month), int(day), int(hour), int(minute),
-                int(second or 0), int((fraction or "0")[:6].ljust(6, "0")),
-                tzinfo=_offset(offset) or zone,
-            )  # fmt: skip
-            local = moment.astimezone(zone).date()
-            return When(local, local, moment.astimezone(timezone.utc), text, stand_in, offset is None)
-        if day is not None:
-            only = date(int(year), int(month), int(day))
-            return When(only, only, None, text, stand_in)
-        if month is not None:
-            first = date(int(year), int(month), 1)
-            return When(first, first.replace(day=_days_in(first)), None, text, stand_in)
-        return When(date(int(year), 1, 1), date(int(year), 12, 31), None, text, stand_in)
+        read = None if found is None else _read(found, zone)
     except (ValueError, OverflowError):
+        read = None
+    if read is None or read.last < FIRST_DAY:
         return unreadable_when(text)
+    return msgspec.structs.replace(
+        read,
+        first=min(read.first, LAST_DAY),
+        last=min(read.last, LAST_DAY),
+        text=text,
+        stand_in=stand_in,
+    )
+
+
+def _read(found: re.Match[str], zone: tzinfo) -> When:
+    """The days of a date that has the form of one; ValueError where there are none."""
+    year, month, day, hour, minute, second, fraction, offset = found.groups()
+    if hour is not None:
+        moment = datetime(
+            int(year), int(month), int(day), int(hour), int(minute),
+            # FHIR allows a leap second, which datetime does not know.
+            int(second or 0) - (int(second or 0) == _LEAP_SECOND),
+            int((fraction or "0")[:6].ljust(6, "0")),
+            tzinfo=_offset(offset) or zone,
+        )  # fmt: skip
+        local = moment.astimezone(zone).date()
+        return When(local, local, moment.astimezone(UTC), zoneless=offset is None)
+    if day is not None:
+        only = date(int(year), int(month), int(day))
+        return When(only, only)
+    if month is not None:
+        first = date(int(year), int(month), 1)
+        return When(first, first.replace(day=_days_in(first)))
+    return When(date(int(year), 1, 1), date(int(year), 12, 31))
 
 
 def _offset(text: str | None) -> timezone | None:
     if text is None:
         return None
     if text == "Z":
-        return timezone.utc
+        return UTC
     delta = timedelta(hours=int(text[1:3]), minutes=int(text[4:6]))
     return timezone(-delta if text[0] == "-" else delta)
 
@@ -111,7 +130,7 @@ def _days_in(day: date) -> int:
 
 
 def add_months(day: date, months: int) -> date:
-    """The same day of another calendar month, or its last day: 31 March - 1 month = 28/29 February."""
+    """The same day of another calendar month, or its last: 31 March - 1 month = 28/29 February."""
     index = day.year * 12 + day.month - 1 + months
     year, month = divmod(index, 12)
     first = date(year, month + 1, 1)
@@ -124,7 +143,7 @@ def completed_years(birth: date, on: date) -> int:
 
 
 def birthday(birth: date, years: int) -> date:
-    """The day on which that many years are completed; 29 February becomes 1 March in common years."""
+    """The day that completes so many years; 29 February becomes 1 March in common years."""
     try:
         return birth.replace(year=birth.year + years)
     except ValueError:

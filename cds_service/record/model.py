@@ -2,7 +2,8 @@
 
 Every fact is immutable, carries the resource it came from, and keeps its original value and text
 beside the normalised ones. What could not be read is here too: as a doubtful fact, an unusable
-result, an :class:`Unreadable` resource, or the :class:`Read` state of a search. Unread is not empty.
+result, an :class:`Unreadable` resource, or the :class:`Read` state of a search: unread is not
+empty.
 """
 
 from __future__ import annotations
@@ -86,7 +87,7 @@ class DataIssue(msgspec.Struct, frozen=True):
 
 
 class Unreadable(msgspec.Struct, frozen=True):
-    """A resource whose subject matter could not be read, so it may be about anything of its type."""
+    """A resource whose subject matter cannot be read: it may be about anything of its type."""
 
     reference: str
     resource_type: str
@@ -125,7 +126,9 @@ class ReferenceRange(msgspec.Struct, frozen=True):
         normal: type ``normal`` or none given (a ``treatment`` range is no limit of normal).
         problem: why the upper limit cannot be used (unit), else None.
         age_low, age_high: completed years the range is for.
+        in_years: false where the ages are told in days or months, as for small children.
         sex: ``male`` or ``female`` where the range is for one sex.
+        doubtful: it may mean something else (unknown modifier), or cannot be read.
     """
 
     high: Decimal | None
@@ -134,7 +137,9 @@ class ReferenceRange(msgspec.Struct, frozen=True):
     problem: str | None = None
     age_low: Decimal | None = None
     age_high: Decimal | None = None
+    in_years: bool = True
     sex: str | None = None
+    doubtful: bool = False
 
 
 class ResultState(enum.Enum):
@@ -158,7 +163,8 @@ class Result(msgspec.Struct, frozen=True):
         normalized: the value as shown, ``91 g/L``.
         answers: concepts of the coded or worded answer.
         words: the answer's own words.
-        sampled: what makes two results of one sampling time: the recorded effective, and the specimen.
+        sampled: the recorded effective and the specimen: results that share one have one
+            sampling time.
         labels: the codes, or else the words, that say what was observed.
         when_value: a value that is itself a date (last menses).
     """
@@ -371,7 +377,7 @@ class Record(msgspec.Struct, frozen=True):
     """Everything known about one patient, and what could not be known.
 
     Args:
-        reads: how the search of each FHIR resource type went; a type that is missing was not asked for.
+        reads: how the search of each FHIR resource type went; one that is missing was not made.
         unmapped_drugs: drug names with no known code and no match, each once.
     """
 

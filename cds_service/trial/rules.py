@@ -41,7 +41,7 @@ class RuleModel(BaseModel):
     OUTCOMES: ClassVar[Outcomes] = {}
 
     def concepts_used(self) -> frozenset[Concept]:
-        """Every concept this rule names, for the search plan and for checking against the tables."""
+        """Every concept this rule names, for the search plan and for checking the tables."""
         found: set[Concept] = set()
         for name, value in self:
             if name in _NOT_CONCEPTS:
@@ -50,9 +50,7 @@ class RuleModel(BaseModel):
         return frozenset(found)
 
 
-_NOT_CONCEPTS = frozenset(
-    {"kind", "comparison", "direction", "setting", "uln"}
-)
+_NOT_CONCEPTS = frozenset({"kind", "comparison", "direction", "setting", "uln"})
 
 
 def _strings(value: object) -> set[str]:
@@ -279,7 +277,7 @@ class InterveningRule(RuleModel):
 
 
 class ToxicityLimit(RuleModel):
-    """One laboratory limit of grade 3: an absolute value, or a multiple of the upper limit of normal."""
+    """One laboratory limit of grade 3: an absolute value, or a multiple of normal."""
 
     result: Results
     direction: Literal["below", "above"]
@@ -320,7 +318,7 @@ class PerformanceRule(RuleModel):
 
 
 class Derivation(RuleModel):
-    """A count made from results of one sampling time: a sum, or a total times a sum of percentages."""
+    """A count from results of one sampling time: a sum, or a total times a sum of percents."""
 
     sum_of: Annotated[tuple[tuple[Concept, ...], ...], ReadFrom("Observation")]
     total: Results = ()
@@ -330,7 +328,7 @@ class LabRule(RuleModel):
     """The latest result within so many days against a limit, absolute or a multiple of normal.
 
     Args:
-        exception_diagnosis: a diagnosis for which a value beyond the limit is for a person to judge,
+        exception_diagnosis: a diagnosis for which a value beyond the limit is for a person,
             or for the site's configured multiple.
     """
 
@@ -344,7 +342,8 @@ class LabRule(RuleModel):
     derived: tuple[Derivation, ...] = ()
     exception_diagnosis: tuple[Concept, ...] = ()
     OUTCOMES = _outcomes(
-        met="value date limit", not_met="value date limit", disagree="value date", straddles="value date limit",
+        met="value date limit", not_met="value date limit", disagree="value date",
+        straddles="value date limit",
         unusable="value date problem", outdated="value date", none="", no_uln="value date",
         exception_met="value date limit", exception_not_met="value date limit",
         exception_open="value date", derived="how", advisory_older="date",
@@ -530,7 +529,8 @@ class HeartFailureRule(RuleModel):
     severe: tuple[Concept, ...]
     OUTCOMES = _outcomes(
         severe="class date", mild="class date", unclassified="what", valve_disease="what",
-        disagree="date", unreadable="date", severe_unconfirmed="class", mild_alone="class date", none="",
+        disagree="date", unreadable="date", severe_unconfirmed="class", mild_alone="class date",
+        none="",
     )  # fmt: skip
 
 

@@ -29,7 +29,7 @@ class Limit(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    value: Decimal
+    value: Decimal = Field(gt=0)
     unit: str
 
 
@@ -92,7 +92,10 @@ class Site(BaseModel):
 
 
 def _decimals(loader: Any, node: Any) -> Decimal:
-    return Decimal(str(loader.construct_scalar(node)).replace("_", ""))
+    text = str(loader.construct_scalar(node)).replace("_", "")
+    if not any(char.isdigit() for char in text):
+        raise ValueError(f"{text} is no number")
+    return Decimal(text)
 
 
 def load_yaml(text: str) -> Any:
@@ -105,8 +108,9 @@ def load_yaml(text: str) -> Any:
     yaml.constructor.add_constructor("tag:yaml.org,2002:float", _decimals)
     try:
         return yaml.load(text)
-    except (YAMLError, ValueError, ArithmeticError) as error:
-        raise InputError(f"is not YAML: {str(error).splitlines()[0]}") from error
+    except (YAMLError, ValueError, ArithmeticError, RecursionError) as error:
+        first = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"is not YAML: {first}") from error
 
 
 def load_site(path: Path | None) -> Site:
@@ -118,13 +122,13 @@ def load_site(path: Path | None) -> Site:
     if path is None:
         return Site()
     try:
-        content = load_yaml(path.read_text(encoding="utf-8")) or {}
+        content = load_yaml(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"site file {path}: cannot be read") from error
     except InputError as error:
         raise InputError(f"site file {path}: {error}") from error
     try:
-        site = Site.model_validate(content)
+        site = Site.model_validate({} if content is None else content)
     except ValidationError as error:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "file"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from cds_service.demo.search import find_resources, parse_interval
+from cds_service.demo.search_params import RequestRefused
 
 
 @pytest.mark.parametrize(
@@ -54,3 +55,21 @@ def test_odd_elements_match_nothing_and_sort_last() -> None:
     assert ["c"] == [one["id"] for one in find_resources("Observation", odd, [("status", "true")])]
     assert [] == find_resources("Observation", odd, [("patient", "5")])
     assert ["b", "a", "c"] == [one["id"] for one in find_resources("Observation", odd, [], "date")]
+
+
+def test_not_keeps_what_does_not_match_and_what_has_no_such_element() -> None:
+    """Several of them narrow."""
+    charted = [
+        {"id": "lab", "category": [{"coding": [{"code": "laboratory"}]}]},
+        {"id": "vital", "category": [{"coding": [{"code": "vital-signs"}]}]},
+        {"id": "bare"},
+    ]
+    filters = [("category:not", "laboratory"), ("category:not", "vital-signs")]
+
+    assert ["bare"] == [one["id"] for one in find_resources("Observation", charted, filters)]
+
+
+def test_not_on_anything_but_a_token_is_refused() -> None:
+    """R4 gives :not to tokens only."""
+    with pytest.raises(RequestRefused):
+        find_resources("Observation", [], [("date:not", "2026")])

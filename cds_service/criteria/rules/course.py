@@ -12,6 +12,7 @@ from cds_service.criteria.course import Course, Courses, read_courses
 from cds_service.criteria.finding import Context, Finding, dated, named, shown_date
 from cds_service.criteria.rules.drugs import certain_days, given, possible_days
 from cds_service.criteria.view import View
+from cds_service.record.dates import When
 from cds_service.record.model import Diagnosis, Exposure, ProcedureDone, Strength
 from cds_service.trial.rules import CourseExposureRule, InterveningRule
 
@@ -30,7 +31,7 @@ def course_exposure(rule: CourseExposureRule, context: Context) -> Finding:
         return Finding("undated", facts, {"count": str(len(facts))})
     if not found:
         return _nothing_given(courses)
-    stretching = _periods_beyond(rule, courses)
+    stretching = _periods_beyond(courses)
     if stretching:
         return Finding("period_only", stretching, {"period": dated(stretching)})
     finding = _agreed(found, courses)
@@ -49,7 +50,7 @@ def _nothing_given(courses: Courses) -> Finding:
     return Finding("none")
 
 
-def _periods_beyond(rule: CourseExposureRule, courses: Courses) -> tuple[Exposure, ...]:
+def _periods_beyond(courses: Courses) -> tuple[Exposure, ...]:
     """Statements for a period that some single cycle lies outside of, or that hold none."""
     days = [c.day for course in courses.variants for c in course.cycles + course.later]
     return tuple(
@@ -191,14 +192,21 @@ def _sort_drugs(rule: InterveningRule, course: Course, view: View, after: _After
 
 
 def _is_course_record(rule: InterveningRule, course: Course, one: Exposure) -> bool:
-    """Whether it only tells of the initial course once more: an order for a cycle, a period of it."""
+    """Whether it only tells of the initial course again: an order for a cycle, a period of it."""
     if not one.concepts.intersection(rule.course.therapy) or one.start is None:
         return False
-    end = one.end or one.start
     slack = rule.course.same_event_days
-    return one.start.first <= course.last and (end.first - course.last).days <= slack or any(
-        abs((one.start.first - cycle.day).days) <= slack for cycle in course.cycles
+    if one.period:
+        # One that has no end, or ends later, may have gone on after the last cycle.
+        starts_within = one.start.first <= course.last
+        return starts_within and one.end is not None and _days(course.last, one.end) <= slack
+    return one.start.first <= course.last or any(
+        abs(_days(cycle.day, one.start)) <= slack for cycle in course.cycles
     )
+
+
+def _days(day: date, when: When) -> int:
+    return (when.first - day).days
 
 
 def _sort_drug(rule: InterveningRule, last: date, one: Exposure, after: _After) -> None:

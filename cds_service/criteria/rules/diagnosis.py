@@ -185,7 +185,9 @@ def _on_steroid(
         return None
     day = max(last for last, _ in recent)
     facts = tuple(one for _, one in recent)
-    return Finding("recent_steroid", (*found, *facts), {"what": named(facts), "date": day.isoformat()})
+    return Finding(
+        "recent_steroid", (*found, *facts), {"what": named(facts), "date": day.isoformat()}
+    )
 
 
 # --- Heart failure -----------------------------------------------------------------------------
@@ -196,7 +198,12 @@ def heart_failure(rule: HeartFailureRule, context: Context) -> Finding:
     view = context.view
     failure = view.diagnoses(rule.heart_failure)
     classed = _class(rule, context)
-    if classed is not None and classed.outcome in ("severe", "disagree", "unreadable", "severe_unconfirmed"):
+    if classed is not None and classed.outcome in (
+        "severe",
+        "disagree",
+        "unreadable",
+        "severe_unconfirmed",
+    ):
         return classed
     if failure and classed is not None:
         classed.facts = (*failure, *classed.facts)

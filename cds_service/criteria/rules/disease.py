@@ -79,9 +79,7 @@ def histology(rule: HistologyRule, context: Context) -> Finding:
     view = context.view
     coded = view.diagnoses(rule.morphology)
     wanted = frozenset(rule.morphology)
-    reports = [
-        one for one in view.reports(rule.pathology) if one.conclusion & wanted
-    ]
+    reports = [one for one in view.reports(rule.pathology) if one.conclusion & wanted]
     observed = [
         one
         for one in view.results(rule.morphology_observation, dated=False)
@@ -101,9 +99,7 @@ def grade(rule: GradeRule, context: Context) -> Finding:
     """The latest grade among observations and diagnosis codes; Ki-67 where there is none."""
     view = context.view
     grades = frozenset((*rule.accepted, *rule.refused))
-    observed = [
-        one for one in view.results(rule.observation) if one.state is not ResultState.EMPTY
-    ]
+    observed = [one for one in view.results(rule.observation) if one.state is not ResultState.EMPTY]
     coded = view.diagnoses(grades, dated=True)
     known: list[Result | Diagnosis] = [*observed, *coded]
     # One without a date may be the newest.

@@ -52,9 +52,7 @@ def _decide(rule: LabRule, deciding: Latest, context: Context) -> Finding:
     said = {_against(rule, one, context) for one in facts}
     if len(said) > 1:
         return Finding("disagree", facts, values)
-    phrases = (
-        (("advisory_older", {"date": values["date"]}),) if deciding.passed_over else ()
-    )
+    phrases = (("advisory_older", {"date": values["date"]}),) if deciding.passed_over else ()
     finding = Finding(said.pop(), facts, values, phrases=phrases)
     if finding.outcome in ("not_met", "straddles") and rule.exception_diagnosis:
         return _exception(rule, finding, context)
@@ -154,7 +152,7 @@ def _sampling_times(
         ]
         for concepts in wanted
     ]
-    found = []
+    found: list[tuple[Result, ...]] = []
     for anchor in pools[0]:
         matching = [[one for one in pool if _same_sampling(anchor, one)] for pool in pools[1:]]
         found.extend((anchor, *others) for others in product(*matching))

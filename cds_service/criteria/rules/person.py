@@ -1,4 +1,4 @@
-"""Rules on the person: age, what only a person knows, site settings, consent, performance status."""
+"""Rules on the person: age, answers of people, site settings, consent, performance status."""
 
 from __future__ import annotations
 

@@ -70,7 +70,10 @@ def _for_course(rule: ProgressionRule, course: Course, context: Context) -> Find
     else:
         finding = _general_only(seen)
     if seen.skipped:
-        finding.phrases = (*finding.phrases, ("advisory_not_evaluable", {"date": _days(seen.skipped)}))
+        finding.phrases = (
+            *finding.phrases,
+            ("advisory_not_evaluable", {"date": _days(seen.skipped)}),
+        )
     return finding
 
 
@@ -86,9 +89,7 @@ def _assessments(rule: ProgressionRule, last: date, context: Context) -> _Assess
     ]
     formal = _after(last, formal_facts, rule.progressive, rule.controlled, rule)
     general = _after(last, general_facts, rule.general_worse, rule.general_controlled, rule)
-    unusable = tuple(
-        one.fact for one in formal if one.fact.state is ResultState.UNUSABLE
-    )
+    unusable = tuple(one.fact for one in formal if one.fact.state is ResultState.UNUSABLE)
     return _Assessments(
         tuple(one for one in formal if one.says != "skipped"),
         tuple(one for one in general if one.says not in ("skipped", "unreadable")),

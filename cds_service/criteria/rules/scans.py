@@ -94,9 +94,7 @@ def uptake(rule: UptakeRule, context: Context) -> Finding:
 
 def _belonging(rule: UptakeRule, context: Context, scans: Sequence[Scan]) -> list[Result]:
     """SUV results of the scan: by reference, or else of the same day."""
-    found = [
-        one for one in context.view.results(rule.uptake) if one.state is not ResultState.EMPTY
-    ]
+    found = [one for one in context.view.results(rule.uptake) if one.state is not ResultState.EMPTY]
     references = {one.source.reference for one in scans}
     links = {link for one in scans for link in one.links}
     linked = [
@@ -113,7 +111,9 @@ def _belonging(rule: UptakeRule, context: Context, scans: Sequence[Scan]) -> lis
 
 
 def _is_lesion(rule: UptakeRule, one: Result) -> bool:
-    return bool(one.method.intersection(rule.maximum)) and not one.body_site.intersection(rule.organ)
+    return bool(one.method.intersection(rule.maximum)) and not one.body_site.intersection(
+        rule.organ
+    )
 
 
 def _is_organ(rule: UptakeRule, one: Result) -> bool:
