@@ -15,12 +15,12 @@ from cds_service.fhir.bundle import read_chart_file
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.http import FhirClients, server_base
 from cds_service.fhir.pull import read_chart
-from cds_service.fhir.queries import plan
+from cds_service.fhir.queries import SearchPlan, plan
 from cds_service.record.codes import CodeBook
 from cds_service.record.tables import load_tables
 from cds_service.record.units import UnitBook
 from cds_service.report import Report
-from cds_service.screening import Screener
+from cds_service.screening import OpenChart, Screener
 from cds_service.trial.load import load_trial
 from cds_service.trial.schema import Trial
 from cds_service.trial.site import Site, load_site, load_yaml
@@ -55,17 +55,16 @@ async def run_evaluation(request: Request) -> tuple[Report, Trial]:
     screener = Screener(trial, site, codes, units)
     attestations = load_attestations(request.attest, trial, load_yaml)
     as_of = request.as_of or _today(site)
-    chart = await _chart(request, screener, trial, codes, as_of)
-    return screener.screen_chart(chart, as_of, attestations), trial
+    opened = screener.opened(as_of)
+    chart = await _chart(request, opened, plan(trial, codes))
+    return opened.report(chart, attestations), trial
 
 
 def _today(site: Site) -> date:
     return datetime.now(UTC).astimezone(site.zone).date()
 
 
-async def _chart(
-    request: Request, screener: Screener, trial: Trial, codes: CodeBook, as_of: date
-) -> Chart:
+async def _chart(request: Request, opened: OpenChart, searches: SearchPlan) -> Chart:
     if request.fhir_server is None:
         return _file(request)
     base = server_base(request.fhir_server)
@@ -74,13 +73,8 @@ async def _chart(
     patient_id = request.patient.removeprefix("Patient/")
     deadline = asyncio.get_running_loop().time() + PULL_SECONDS
     async with FhirClients() as clients:
-        return await read_chart(
-            clients.client(base),
-            plan(trial, codes),
-            patient_id,
-            deadline,
-            lambda chart: screener.relevant(chart, as_of),
-        )
+        client = clients.client(base)
+        return await read_chart(client, searches, patient_id, deadline, opened.relevant)
 
 
 def _file(request: Request) -> Chart:

@@ -12,6 +12,7 @@ from cds_service.criteria.finding import SiteFacts
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.reader import Reader
 from cds_service.record.codes import CodeBook
+from cds_service.record.model import Record
 from cds_service.record.units import UnitBook
 from cds_service.report import Report, Version
 from cds_service.trial.schema import Trial
@@ -74,8 +75,39 @@ class Screener:
         Args:
             as_of: the assumed day of enrolment, in the site's zone.
         """
-        return self._evaluator.evaluate(self._reader.read(chart), as_of, attestations)
+        return self.opened(as_of).report(chart, attestations)
 
-    def relevant(self, chart: Chart, as_of: date) -> bool:
+    def opened(self, as_of: date) -> OpenChart:
+        """One patient's chart while it is being read.
+
+        Args:
+            as_of: the assumed day of enrolment, in the site's zone.
+        """
+        return OpenChart(self._reader, self._evaluator, as_of)
+
+
+class OpenChart:
+    """One patient's chart while it is being read: first whether it is relevant, then the report.
+
+    The record of the first look is kept, so that a chart that needs no second one is read once.
+    """
+
+    def __init__(self, reader: Reader, evaluator: Evaluator, as_of: date) -> None:
+        self._reader = reader
+        self._evaluator = evaluator
+        self._as_of = as_of
+        self._known: tuple[Chart, Record] | None = None
+
+    def relevant(self, chart: Chart) -> bool:
         """Whether a chart, as far as it was read, may concern the trial."""
-        return self._evaluator.relevance(self._reader.read(chart), as_of) != "not_relevant"
+        answer = self._evaluator.relevance(self._record(chart), self._as_of)
+        return answer != "not_relevant"
+
+    def report(self, chart: Chart, attestations: Sequence[Attestation] = ()) -> Report:
+        """The report on a chart that was read as far as it could be."""
+        return self._evaluator.evaluate(self._record(chart), self._as_of, attestations)
+
+    def _record(self, chart: Chart) -> Record:
+        if self._known is None or self._known[0] is not chart:
+            self._known = (chart, self._reader.read(chart))
+        return self._known[1]

@@ -53,16 +53,16 @@ class HookScreening:
         """
         deadline = asyncio.get_running_loop().time() + within_s
         patient_id = hook.context.patient_id
-        as_of = self._today()
+        opened = self._screener.opened(self._today())
         chart = await read_chart(
             self._client(hook),
             self._plan,
             patient_id,
             deadline,
-            lambda read: self._screener.relevant(read, as_of),
+            opened.relevant,
             read_prefetch(hook.prefetch or {}, self._plan, patient_id),
         )
-        return self._screener.screen_chart(chart, as_of)
+        return opened.report(chart)
 
     def _client(self, hook: HookRequest) -> FhirClient | None:
         """A client for the hook's server; None where it names none, or one that is not listed.

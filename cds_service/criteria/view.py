@@ -9,7 +9,7 @@ they are not is decided in one place (:mod:`cds_service.criteria.settle`).
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from typing import Generic, TypeVar
 
@@ -80,6 +80,25 @@ class RecordIndex:
             record.reports, (f.concepts | f.conclusion for f in record.reports)
         )
         self.consents = _ByConcept(record.consents, (f.concepts for f in record.consents))
+        # By identity: the few facts whose date is vague or which may not count at all.
+        self.loose = frozenset(id(fact) for fact in _facts(record) if _is_loose(fact))
+
+
+def _facts(record: Record) -> Iterator[Fact]:
+    yield from record.results
+    yield from record.exposures
+    yield from record.diagnoses
+    yield from record.procedures
+    yield from record.scans
+    yield from record.reports
+    yield from record.adverse_events
+    yield from record.consents
+
+
+def _is_loose(fact: Fact) -> bool:
+    when, end = fact.when, getattr(fact, "end", None)
+    vague = not (when is None or when.exact) or not (end is None or end.exact)
+    return vague or getattr(fact, "doubtful", False)
 
 
 class Settled(msgspec.Struct, frozen=True):
@@ -145,9 +164,18 @@ class View:
 
     # ``dated=False``: the rule does not read the day, so a vague one needs no trying out.
 
-    def results(self, concepts: Iterable[str], *, dated: bool = True) -> list[Result]:
-        """Observations of any of the concepts up to today, in the record's order."""
-        return self._seen(self._index.results.having(concepts), ("Observation",), dated)
+    def results(
+        self, concepts: Iterable[str], *, dated: bool = True, after: date | None = None
+    ) -> list[Result]:
+        """Observations of any of the concepts up to today, in the record's order.
+
+        Args:
+            after: those surely dated on this day or before are of no interest.
+        """
+        found = self._index.results.having(concepts)
+        if after is not None:
+            found = [one for one in found if one.when is None or one.when.last > after]
+        return self._seen(found, ("Observation",), dated)
 
     def exposures(self, concepts: Iterable[str], *, dated: bool = True) -> list[Exposure]:
         """Records of any of the drugs that started up to today."""
@@ -182,12 +210,20 @@ class View:
 
     def _seen(self, facts: Sequence[F], reads: Sequence[str], dated: bool = True) -> list[F]:  # noqa: FBT001, FBT002
         self.reads.update(reads)
+        loose = self._index.loose
         seen = []
         for fact in facts:
-            found = self._settle(fact, dated)
+            found = self._settle(fact, dated) if id(fact) in loose else self._up_to_today(fact)
             if found is not None:
                 seen.append(found)
         return seen
+
+    def _up_to_today(self, fact: F) -> F | None:
+        when = fact.when
+        if when is None:
+            return fact
+        self.exact_days.add(when.first)
+        return fact if self.clock.has_come(when.first) else None
 
     def _settle(self, fact: F, dated: bool) -> F | None:  # noqa: FBT001
         when = fact.when

@@ -227,7 +227,16 @@ def _text(raw: msgspec.Raw) -> str | None:
         return None
 
 
+def _may_be(raw: msgspec.Raw, *kinds: bytes) -> bool:
+    """Whether a resource may be of a type, by its bytes: decoding each one to ask would cost more."""
+    text = bytes(raw)
+    return any(kind in text for kind in kinds) or b"\\u" in text
+
+
 def _read_resource(entry: Entry, where: str, own_type: str | None, found: _Found) -> None:
+    if not _may_be(entry.raw, b"OperationOutcome", b"Bundle"):
+        found.entries.append(entry)
+        return
     kind = _kind(entry.raw)
     if kind == "OperationOutcome":
         if _is_error(entry.raw):
@@ -288,7 +297,7 @@ def _choose(entries: list[Entry], patient: str | None, name: str) -> str:
 
 
 def _patient_id(entry: Entry) -> str | None:
-    if _kind(entry.raw) != "Patient":
+    if not _may_be(entry.raw, b'"Patient"') or _kind(entry.raw) != "Patient":
         return None
     try:
         return _HEAD.decode(repaired(bytes(entry.raw))).id

@@ -60,7 +60,9 @@ class Coder:
         keys = _keys(concepts)
         return self.codes.match_all(keys).concepts if keys else NO_CONCEPTS
 
-    def answers(self, domains: Sequence[str], *concepts: views.CodeableConcept | None) -> frozenset[str]:
+    def answers(
+        self, domains: Sequence[str], *concepts: views.CodeableConcept | None
+    ) -> frozenset[str]:
         """The concepts of an answer: by its codes, or by its exact words."""
         return self.concepts(*concepts) | self.exact(domains, words_of(concepts))
 
@@ -96,7 +98,9 @@ class Coder:
         """The name of the narrowest of some concepts."""
         found = self._names.get(concepts)
         if found is None:
-            narrowest = min(concepts, key=lambda c: (len(self.codes.descendants(c)), c), default=None)
+            narrowest = min(
+                concepts, key=lambda c: (len(self.codes.descendants(c)), c), default=None
+            )
             found = self.codes.label(narrowest) if narrowest else ""
             self._names[concepts] = found
         return found

@@ -1,4 +1,4 @@
-"""Reads the resources that name a drug into exposures: which drug, how surely, from when to when."""
+"""Reads the resources that name a drug: which drug, how surely, from when to when."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ NO_EXPOSURE: dict[str, frozenset[str]] = {
     "Procedure": frozenset({"not-done", "on-hold", "unknown", "entered-in-error"}),
 }  # fmt: skip
 _NO_ORDER_INTENTS = frozenset({"proposal", "plan", "option"})
-_DATES = ("effectiveDateTime", "effectivePeriod", "performedDateTime", "performedPeriod")
+_DATES = ("performedDateTime", "performedPeriod")
 
 
 class Drug(msgspec.Struct, frozen=True):
@@ -71,11 +71,11 @@ class Drug(msgspec.Struct, frozen=True):
     """
 
     concepts: frozenset[str]
-    possible: bool
-    known: bool
     display: str
     codes: tuple[Coding, ...]
     words: tuple[str, ...]
+    possible: bool = False
+    known: bool = True
     doubtful: bool = False
 
 
@@ -102,9 +102,7 @@ class Medications:
         held = contained if named.reference.startswith("#") else found.view.contained or []
         return self._of_medication(found, found.view, held)
 
-    def _find(
-        self, reference: str, contained: Iterable[msgspec.Raw]
-    ) -> decoding.Decoded | None:
+    def _find(self, reference: str, contained: Iterable[msgspec.Raw]) -> decoding.Decoded | None:
         if not reference.startswith("#"):
             return self._by_reference.get(relative(reference))
         for raw in contained:
@@ -125,9 +123,7 @@ class Medications:
         form = words_of([view.form])
         return drug_of(contents.concepts, form, self._coder, doubtful=contents.doubtful)
 
-    def _contents(
-        self, decoded: decoding.Decoded, contained: list[msgspec.Raw]
-    ) -> _Contents:
+    def _contents(self, decoded: decoding.Decoded, contained: list[msgspec.Raw]) -> _Contents:
         """Follow the ingredients of a Medication; each reference is followed once."""
         found = _Contents([])
         waiting = [(decoded, contained)]
@@ -181,7 +177,11 @@ class _Contents(msgspec.Struct):
 
 
 def drug_of(
-    concepts: list[views.CodeableConcept], form: Iterable[str], coder: Coder, *, doubtful: bool = False
+    concepts: list[views.CodeableConcept],
+    form: Iterable[str],
+    coder: Coder,
+    *,
+    doubtful: bool = False,
 ) -> Drug | None:
     """The drug of some CodeableConcepts: by code, or else by words; None where they say nothing."""
     words = words_of(concepts)
@@ -192,11 +192,14 @@ def drug_of(
         return None
     sure = match.concepts - match.possible
     if match.concepts or match.trap:
-        held = sure if sure else match.concepts
+        held = sure or match.concepts
         possible = not sure and bool(match.concepts)
-        return Drug(held, possible, True, display, codes, (*words, *form), doubtful)
+        return Drug(held, display, codes, (*words, *form), possible=possible, doubtful=doubtful)
     named = coder.words("drug", words)
-    return Drug(named, True, bool(named), display, codes, (*words, *form), doubtful)
+    return Drug(
+        named, display, codes, (*words, *form),
+        possible=True, known=bool(named), doubtful=doubtful,
+    )  # fmt: skip
 
 
 def read_exposure(
@@ -215,7 +218,6 @@ def read_exposure(
     kind = type(view).__name__.removesuffix("View")
     if view.status in NO_EXPOSURE[kind]:
         return None
-    strength = STRENGTHS[kind].get(view.status or "")
     if isinstance(view, views.MedicationRequestView) and (
         view.do_not_perform or view.intent in _NO_ORDER_INTENTS
     ):
@@ -228,8 +230,16 @@ def read_exposure(
         return drug.display or ", ".join(code.code or "" for code in drug.codes)
     if not drug.concepts:
         return None
-    unclear = strength is None or _unclear(view, broken)
-    return _exposure(view, broken, kind, reference, drug, strength or _GIVEN, unclear, coder, issues)
+    return _exposure(_Use(view, broken, reference, kind), drug, coder, issues)
+
+
+class _Use(msgspec.Struct, frozen=True):
+    """A medication resource that may be an exposure."""
+
+    view: views.MedicationUse
+    broken: frozenset[str]
+    reference: str
+    kind: str
 
 
 def _unclear(view: views.MedicationUse, broken: frozenset[str]) -> bool:
@@ -255,43 +265,43 @@ def _doses(view: views.MedicationUse) -> list[views.Dosage]:
             return []
 
 
-def _exposure(
-    view: views.MedicationUse,
-    broken: frozenset[str],
-    kind: str,
-    reference: str,
-    drug: Drug,
-    strength: Strength,
-    unclear: bool,
-    coder: Coder,
-    issues: Issues,
-) -> Exposure:
-    taken = _times(view, broken, coder)
+def _exposure(use: _Use, drug: Drug, coder: Coder, issues: Issues) -> Exposure:
+    taken = _times(use.view, use.broken, coder)
+    doses = _doses(use.view)
     quantity = coder.codes.quantity_of(drug.concepts)
-    doses = _doses(view)
-    activity = _activity(doses, "dosage" in broken, quantity, coder)
+    activity = (
+        _Activity(problem="its dose cannot be read")
+        if "dosage" in use.broken and quantity is not None
+        else _activity(doses, quantity, coder)
+    )
     if activity.problem:
-        issues.add("unusable-activity", reference, activity.problem)
-    if taken.start is None:
-        issues.add("no-date", reference, f"{drug.display}: no date is recorded")
-    elif taken.start.unreadable:
-        issues.add("unreadable-date", reference, f"{drug.display}: its date cannot be read")
+        issues.add("unusable-activity", use.reference, activity.problem)
+    display = drug.display or coder.name(drug.concepts)
+    _tell_of_date(taken.start, display, use.reference, issues)
+    strength = STRENGTHS[use.kind].get(use.view.status or "")
     routes = words_of([dose.route for dose in doses])
     return Exposure(
-        source=Source(reference, drug.display or coder.name(drug.concepts), drug.codes),
+        source=Source(use.reference, display, drug.codes),
         concepts=drug.concepts,
-        strength=Strength.POSSIBLE if drug.possible else strength,
+        strength=Strength.POSSIBLE if drug.possible else strength or _GIVEN,
         start=taken.start,
         end=taken.end,
-        kind=kind,
+        kind=use.kind,
         ongoing=taken.ongoing,
         period=taken.period,
         activity=activity.value,
         activity_original=activity.original,
         activity_problem=activity.problem,
         local=bool(coder.words("form", [*drug.words, *routes])),
-        doubtful=unclear or drug.doubtful,
+        doubtful=strength is None or drug.doubtful or _unclear(use.view, use.broken),
     )
+
+
+def _tell_of_date(start: When | None, display: str, reference: str, issues: Issues) -> None:
+    if start is None:
+        issues.add("no-date", reference, f"{display}: no date is recorded")
+    elif start.unreadable:
+        issues.add("unreadable-date", reference, f"{display}: its date cannot be read")
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -324,12 +334,12 @@ def _effective(
     *,
     active: bool,
 ) -> _Taken:
-    if broken.intersection(_DATES):
-        unknown = unreadable_when("")
-        return _Taken(unknown, unknown)
+    unknown = unreadable_when("")
+    if "effectivePeriod" in broken:
+        return _Taken(unknown, unknown, period=True)
     if view.effective_period is not None:
         return _period(view.effective_period, coder, active=active)
-    start = coder.when(view.effective_date_time)
+    start = unknown if "effectiveDateTime" in broken else coder.when(view.effective_date_time)
     if isinstance(view, views.MedicationAdministrationView):
         # One administration is over on its day; a statement says only when it began.
         return _Taken(start, start)
@@ -337,9 +347,7 @@ def _effective(
     return _Taken(start, None, active)
 
 
-def _stand_in(
-    name: str, text: str | None, broken: frozenset[str], coder: Coder
-) -> When | None:
+def _stand_in(name: str, text: str | None, broken: frozenset[str], coder: Coder) -> When | None:
     return unreadable_when("") if name in broken else coder.when(text, stand_in=name)
 
 
@@ -366,13 +374,9 @@ class _Activity(msgspec.Struct, frozen=True):
     problem: str | None = None
 
 
-def _activity(
-    doses: Iterable[views.Dosage], unreadable: bool, quantity: str | None, coder: Coder  # noqa: FBT001
-) -> _Activity:
+def _activity(doses: Iterable[views.Dosage], quantity: str | None, coder: Coder) -> _Activity:
     if quantity is None:
         return _Activity()
-    if unreadable:
-        return _Activity(problem="its dose cannot be read")
     for dose in doses:
         rates = dose.dose_and_rate or ()
         for amount in (dose.dose, *(rate.dose_quantity for rate in rates)):
@@ -414,11 +418,11 @@ def read_procedure_exposure(
     if drug is None or DRUG not in drug.concepts:
         return None
     start, end, period = procedure_times(view, broken, coder)
-    if start is None:
-        issues.add("no-date", reference, f"{drug.display}: no date is recorded")
+    display = drug.display or coder.name(drug.concepts)
+    _tell_of_date(start, display, reference, issues)
     strength = STRENGTHS["Procedure"].get(view.status or "")
     return Exposure(
-        source=Source(reference, drug.display or coder.name(drug.concepts), drug.codes),
+        source=Source(reference, display, drug.codes),
         concepts=drug.concepts,
         strength=Strength.POSSIBLE if drug.possible else strength or _GIVEN,
         start=start,
@@ -459,4 +463,3 @@ def procedure_times(
         return unknown, unknown, False
     day = coder.when(view.performed_date_time)
     return day, day, False
-

@@ -8,6 +8,7 @@ from cds_service.fhir.elements import (
     Coder,
     Issues,
     code_of,
+    codings_of,
     has,
     modified,
     onset_at_age,
@@ -39,7 +40,9 @@ from cds_service.record.model import (
     Verification,
 )
 
-HISTOLOGY_URL = "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
+HISTOLOGY_URL = (
+    "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
+)
 # Whether this is the living, current record of the patient hangs on these.
 _STANDING = frozenset({"active", "link", "deceasedBoolean"})
 
@@ -62,7 +65,9 @@ def read_patient(
     links = [one for one in view.link or () if one.type == "replaced-by"]
     replaced = links[0].other.reference if links and links[0].other else None
     if links:
-        issues.add("merged-patient", reference, f"the record was merged into {replaced or 'another'}")
+        issues.add(
+            "merged-patient", reference, f"the record was merged into {replaced or 'another'}"
+        )
     elif view.active is False:
         issues.add("inactive-patient", reference, "the record is not active")
     died = coder.when(view.deceased_date_time)
@@ -105,8 +110,8 @@ def read_diagnosis(
     patient: Patient,
 ) -> Diagnosis | None:
     """Read a Condition; None where it is none, or nothing that the tables know."""
-    status = code_of(view.verification_status)
-    if status in _NOT_THERE:
+    said = {one.code for one in codings_of(view.verification_status) if one.code}
+    if said & _NOT_THERE:
         return None
     morphology = _morphology(view, coder)
     if says_nothing(view.code) and (not morphology or "code" in broken):
@@ -118,7 +123,7 @@ def read_diagnosis(
         by_text = bool(concepts)
     if not concepts and not morphology:
         return None
-    verification = _verification(view, broken, status)
+    verification = _verification(view, broken, said)
     if match.use == "possible" and concepts and not by_text:
         verification = _weaker(verification)
     doubtful = modified(view) or bool(broken & UNSURE)
@@ -141,26 +146,20 @@ def read_diagnosis(
 
 def _morphology(view: views.ConditionView, coder: Coder) -> frozenset[str]:
     return coder.concepts(
-        *(
-            one.value_codeable_concept
-            for one in view.extension or ()
-            if one.url == HISTOLOGY_URL
-        )
+        *(one.value_codeable_concept for one in view.extension or () if one.url == HISTOLOGY_URL)
     )
 
 
 def _verification(
-    view: views.ConditionView, broken: frozenset[str], status: str | None
+    view: views.ConditionView, broken: frozenset[str], said: set[str]
 ) -> Verification:
-    if status == "confirmed":
-        return Verification.CONFIRMED
-    if status == "differential":
+    if "differential" in said:
         return Verification.DIFFERENTIAL
-    said = view.verification_status is not None or "verificationStatus" in broken
-    if status in _UNCONFIRMED or said:
-        # A status that is there but not understood is not taken for confirmed.
-        return Verification.UNCONFIRMED
-    return Verification.CONFIRMED
+    if "confirmed" in said and not said & _UNCONFIRMED:
+        return Verification.CONFIRMED
+    # A status that is there but not understood is not taken for confirmed.
+    told = view.verification_status is not None or "verificationStatus" in broken
+    return Verification.UNCONFIRMED if told else Verification.CONFIRMED
 
 
 def _weaker(verification: Verification) -> Verification:
@@ -264,7 +263,7 @@ def read_scan(
     concepts |= named
     conclusion = view.conclusion if isinstance(view, views.DiagnosticReportView) else None
     if conclusion and "pet" in concepts and not _only(concepts, _TRACERS, coder):
-        # A conclusion also tells of earlier scans: it names the tracer only where nothing else does.
+        # A conclusion also tells of earlier scans: it names a tracer only where nothing else does.
         concepts |= _only(coder.words("tracer", [conclusion]), _TRACERS, coder)
     if not concepts.intersection(SCAN_CONCEPTS):
         return None
@@ -456,4 +455,3 @@ def read_consent(
         when=coder.when(view.date_time),
         doubtful=modified(view) or bool(broken & {*UNSURE, "provision"}),
     )
-

@@ -38,9 +38,7 @@ from cds_service.record.units import UnitProblem
 
 _FINAL = frozenset({"final", "amended", "corrected"})
 # A status that is not known, or not there, may be any of both.
-_NOT_FINAL = frozenset(
-    {"registered", "preliminary", "cancelled", "entered-in-error", "unknown"}
-)
+_NOT_FINAL = frozenset({"registered", "preliminary", "cancelled", "entered-in-error", "unknown"})
 # The domains of the word table whose exact words are answers.
 ANSWER_DOMAINS = ("response", "status", "grade", "stage", "presence", "nyha", "ecog", "ctcae_grade")
 _VALUES = (
@@ -198,7 +196,11 @@ def _when(view: views.ObservationView, broken: frozenset[str], coder: Coder) -> 
         return unreadable_when("timing")
     found = coder.when(view.effective_date_time) or coder.when(view.effective_instant)
     if found is None:
-        found = unreadable_when("") if "issued" in broken else coder.when(view.issued, stand_in="issued")
+        found = (
+            unreadable_when("")
+            if "issued" in broken
+            else coder.when(view.issued, stand_in="issued")
+        )
     return found
 
 
@@ -352,9 +354,7 @@ def _answer(
     )
 
 
-def _quantity(
-    view: views.QuantityView, quantity: str | None, match: Match, coder: Coder
-) -> _Value:
+def _quantity(view: views.QuantityView, quantity: str | None, match: Match, coder: Coder) -> _Value:
     value = number(view.value)
     unit = view.unit or view.code or ""
     if value is None:
@@ -374,7 +374,7 @@ def _amount(
     original: str,
 ) -> _Value:
     if quantity is None:
-        # No kind of measurement is known, so the number stays what it is and decides nothing by itself.
+        # No kind of measurement is known: the number stays what it is, and decides nothing.
         return _Value(
             ResultState.USABLE, original=original, normalized=original,
             answers=coder.exact(ANSWER_DOMAINS, (f"{value:f}",)) if not view.unit else NO_CONCEPTS,

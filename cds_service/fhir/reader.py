@@ -7,7 +7,7 @@ matter cannot be read is kept as unreadable, since it may be about anything of i
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from datetime import UTC, tzinfo
 from typing import Any, TypeVar
 
@@ -29,25 +29,48 @@ from cds_service.fhir.read_events import (
 from cds_service.fhir.read_results import read_results
 from cds_service.record.codes import CodeBook
 from cds_service.record.dates import parse_when
-from cds_service.record.model import Complete, Partial, Patient, Read, Record, Unreadable
+from cds_service.record.model import (
+    AdverseEvent,
+    Complete,
+    ConsentGiven,
+    Diagnosis,
+    Exposure,
+    Partial,
+    Patient,
+    ProcedureDone,
+    Read,
+    Record,
+    Report,
+    Result,
+    Scan,
+    Unreadable,
+)
 from cds_service.record.units import UnitBook
 
 T = TypeVar("T")
 _MOST_VERSION_DIGITS = 12
 
 
-class _Found(msgspec.Struct):
-    """Facts as they are collected."""
+_Fact = Result | Exposure | Diagnosis | ProcedureDone | Scan | Report | AdverseEvent | ConsentGiven
 
-    results: list[Any] = []
-    exposures: list[Any] = []
-    diagnoses: list[Any] = []
-    procedures: list[Any] = []
-    scans: list[Any] = []
-    reports: list[Any] = []
-    adverse_events: list[Any] = []
-    consents: list[Any] = []
-    unmapped: list[str] = []
+
+class _Found:
+    """Facts as they are collected, by kind, and the names of drugs that the tables do not know."""
+
+    def __init__(self) -> None:
+        self._facts: dict[type, list[Any]] = {}
+        self.unmapped: list[str] = []
+
+    def add(self, fact: _Fact | str | None) -> None:
+        """Take in what reading a resource gave: a fact, the name of a drug, or nothing."""
+        if isinstance(fact, str):
+            self.unmapped.append(fact)
+        elif fact is not None:
+            self._facts.setdefault(type(fact), []).append(fact)
+
+    def of(self, kind: type[T]) -> tuple[T, ...]:
+        """The facts of one kind, in the order found."""
+        return tuple(self._facts.get(kind, ()))
 
 
 class _Item(msgspec.Struct):
@@ -82,21 +105,21 @@ class Reader:
         own = _own_references(chart, items)
         reads = dict(chart.reads)
         patient = self._patient(chart, items, issues)
-        found = _Found([], [], [], [], [], [], [], [], [])
+        found = _Found()
         medications = Medications(items_by_reference(items, chart.base), self._coder)
         for item in items:
             self._item(item, own, medications, patient, found, issues)
         _medication_read(reads)
         return Record(
             patient=patient,
-            results=tuple(found.results),
-            exposures=tuple(found.exposures),
-            diagnoses=tuple(found.diagnoses),
-            procedures=tuple(found.procedures),
-            scans=tuple(found.scans),
-            reports=tuple(found.reports),
-            adverse_events=tuple(found.adverse_events),
-            consents=tuple(found.consents),
+            results=found.of(Result),
+            exposures=found.of(Exposure),
+            diagnoses=found.of(Diagnosis),
+            procedures=found.of(ProcedureDone),
+            scans=found.of(Scan),
+            reports=found.of(Report),
+            adverse_events=found.of(AdverseEvent),
+            consents=found.of(ConsentGiven),
             reads=reads,
             unreadable=tuple(issues.unreadable),
             issues=tuple(issues.found),
@@ -135,41 +158,40 @@ class Reader:
             names = ", ".join(sorted(broken))
             issues.add("broken-element", reference, f"cannot be read: {names}")
         coder = self._coder
-        match view:
-            case views.ObservationView():
-                found.results.extend(read_results(view, broken, reference, coder, issues, own))
-            case views.ConditionView():
-                _add(
-                    found.diagnoses,
-                    read_diagnosis(view, broken, reference, coder, issues, patient),
-                )
-            case views.ProcedureView():
-                _add(found.procedures, read_procedure(view, broken, reference, coder, issues))
-                _add(found.scans, read_scan(view, broken, reference, coder, issues))
-                _add(
-                    found.exposures,
-                    read_procedure_exposure(view, broken, reference, coder, issues),
-                )
-            case views.ImagingStudyView():
-                _add(found.scans, read_scan(view, broken, reference, coder, issues))
-            case views.DiagnosticReportView():
-                _add(found.scans, read_scan(view, broken, reference, coder, issues))
-                _add(found.reports, read_report(view, broken, reference, coder, issues))
-            case views.AdverseEventView():
-                _add(found.adverse_events, read_adverse_event(view, broken, reference, coder))
-            case views.ConsentView():
-                _add(found.consents, read_consent(view, broken, reference, coder))
-            case _:
-                exposure = read_exposure(view, broken, reference, medications, coder, issues)
-                if isinstance(exposure, str):
-                    found.unmapped.append(exposure)
-                else:
-                    _add(found.exposures, exposure)
+        if isinstance(view, views.MedicationUse):
+            found.add(read_exposure(view, broken, reference, medications, coder, issues))
+        elif isinstance(view, views.ObservationView):
+            for result in read_results(view, broken, reference, coder, issues, own):
+                found.add(result)
+        else:
+            for fact in _events(view, broken, reference, coder, issues, patient):
+                found.add(fact)
 
 
-def _add(facts: list[T], fact: T | None) -> None:
-    if fact is not None:
-        facts.append(fact)
+def _events(
+    view: views.View,
+    broken: frozenset[str],
+    reference: str,
+    coder: Coder,
+    issues: Issues,
+    patient: Patient,
+) -> Iterator[_Fact | None]:
+    match view:
+        case views.ConditionView():
+            yield read_diagnosis(view, broken, reference, coder, issues, patient)
+        case views.ProcedureView():
+            yield read_procedure(view, broken, reference, coder, issues)
+            yield read_scan(view, broken, reference, coder, issues)
+            yield read_procedure_exposure(view, broken, reference, coder, issues)
+        case views.ImagingStudyView():
+            yield read_scan(view, broken, reference, coder, issues)
+        case views.DiagnosticReportView():
+            yield read_scan(view, broken, reference, coder, issues)
+            yield read_report(view, broken, reference, coder, issues)
+        case views.AdverseEventView():
+            yield read_adverse_event(view, broken, reference, coder)
+        case views.ConsentView():
+            yield read_consent(view, broken, reference, coder)
 
 
 def _medication_read(reads: dict[str, Read]) -> None:
@@ -326,5 +348,7 @@ def _belongs(
         return False
     if relative(text) in own or text in own:
         return True
-    issues.add("other-patient", reference, f"its {element} is another one; the resource is left out")
+    issues.add(
+        "other-patient", reference, f"its {element} is another one; the resource is left out"
+    )
     return False

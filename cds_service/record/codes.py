@@ -60,6 +60,7 @@ class _Entry(msgspec.Struct, frozen=True):
 
 _NO_ENTRY: Final = _Entry()
 _Key = tuple[str | None, str | None]
+_K = TypeVar("_K")
 _T = TypeVar("_T")
 
 
@@ -84,6 +85,7 @@ class CodeBook:
         self._words = _word_lists(book.words)
         self._entries: dict[_Key, _Entry] = {}
         self._matches: dict[_Key, Match] = {}
+        self._merged: dict[tuple[_Key, ...], Match] = {}
 
     def match(self, system: str | None, code: str | None) -> Match:
         """Look up one code, as given: no blanks are stripped and case counts.
@@ -103,9 +105,15 @@ class CodeBook:
         A trap among them takes its concept away whatever the others say.
         """
         keys = tuple(codings)
+        if not keys:
+            return NO_MATCH
         if len(keys) == 1:
             return self.match(*keys[0])
-        return self._merge(tuple(self._entry(key) for key in keys))
+        found = self._merged.get(keys)
+        if found is None:
+            found = self._merge(tuple(self._entry(key) for key in keys))
+            _keep(self._merged, keys, found)
+        return found
 
     def words(self, domain: str, text: str) -> frozenset[str]:
         """Return the concepts (with ancestors) that the words of a text name, in one domain.
@@ -213,7 +221,7 @@ class CodeBook:
         )
 
 
-def _keep(cache: dict[_Key, _T], key: _Key, value: _T) -> None:
+def _keep(cache: dict[_K, _T], key: _K, value: _T) -> None:
     if len(cache) >= _CACHE_LIMIT:
         cache.clear()
     cache[key] = value

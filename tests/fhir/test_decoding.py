@@ -125,7 +125,10 @@ def test_a_number_keeps_its_text() -> None:
     st.dictionaries(
         st.sampled_from(["code", "status", "subject", "component", "stage", "text", "policy"]),
         st.recursive(
-            st.none() | st.booleans() | st.floats(allow_nan=False, allow_infinity=False) | st.text(max_size=5),
+            st.none()
+            | st.booleans()
+            | st.floats(allow_nan=False, allow_infinity=False)
+            | st.text(max_size=5),
             lambda inner: (
                 st.lists(inner, max_size=3)
                 | st.dictionaries(st.sampled_from(["coding", "code", "value", "text"]), inner)

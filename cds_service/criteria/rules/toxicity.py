@@ -6,7 +6,7 @@ Sources: the ``toxicity`` rule, details 1, 19 and 43 of the eligibility rules.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 
 from cds_service.criteria.course import read_courses
@@ -69,9 +69,10 @@ def _window(
     rule: ToxicityRule, since: date, concepts: Sequence[str], context: Context
 ) -> list[Result]:
     clock = context.view.clock
+    oldest = max(since, clock.today - timedelta(days=rule.within_days + 1))
     return [
         one
-        for one in context.view.results(concepts)
+        for one in context.view.results(concepts, after=oldest)
         if one.when is not None
         and one.when.first > since
         and clock.within_days(one.when.first, rule.within_days)
