@@ -228,7 +228,7 @@ def _text(raw: msgspec.Raw) -> str | None:
 
 
 def _may_be(raw: msgspec.Raw, *kinds: bytes) -> bool:
-    """Whether a resource may be of a type, by its bytes: decoding each one to ask would cost more."""
+    """Whether a resource may be of a type, by its bytes: decoding it to ask would cost more."""
     text = bytes(raw)
     return any(kind in text for kind in kinds) or b"\\u" in text
 

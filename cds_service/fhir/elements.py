@@ -40,6 +40,13 @@ class Issues:
         self.unreadable.append(Unreadable(reference, kind, reason))
         self.add("unreadable", reference, reason)
 
+    def about_date(self, when: When | None, reference: str, name: str) -> None:
+        """Note that a fact has no date, or one that cannot be read."""
+        if when is None:
+            self.add("no-date", reference, f"{name}: no date is recorded")
+        elif when.unreadable:
+            self.add("unreadable-date", reference, f"{name}: its date cannot be read")
+
 
 class Coder:
     """Codes, words, units and dates by one site's tables and zone."""

@@ -1,4 +1,4 @@
-"""Reads the patient, diagnoses, procedures, imaging, reports, adverse events and consents."""
+"""Reads the patient, diagnoses, procedures, adverse events and consents."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from cds_service.fhir.elements import (
     onset_at_age,
     open_end,
     period_start,
-    references,
     says_nothing,
     shown,
     words_of,
@@ -27,14 +26,11 @@ from cds_service.fhir.read_drugs import (
 )
 from cds_service.record.dates import When, unreadable_when
 from cds_service.record.model import (
-    NO_CONCEPTS,
     AdverseEvent,
     ConsentGiven,
     Diagnosis,
     Patient,
     ProcedureDone,
-    Report,
-    Scan,
     Source,
     Strength,
     Verification,
@@ -62,12 +58,9 @@ def read_patient(
         doubt = "whether the Patient is living and current cannot be read"
     for name in sorted(broken):
         issues.add("broken-element", reference, f"cannot be read: {name}")
-    links = [one for one in view.link or () if one.type == "replaced-by"]
-    replaced = links[0].other.reference if links and links[0].other else None
-    if links:
-        issues.add(
-            "merged-patient", reference, f"the record was merged into {replaced or 'another'}"
-        )
+    replaced = _survivor(view)
+    if replaced is not None:
+        issues.add("merged-patient", reference, f"the record was merged into {replaced}")
     elif view.active is False:
         issues.add("inactive-patient", reference, "the record is not active")
     died = coder.when(view.deceased_date_time)
@@ -82,13 +75,21 @@ def read_patient(
         sex=None if doubt else view.gender,
         deceased=bool(view.deceased_boolean),
         died=died,
-        replaced_by=(replaced or "another record") if links else None,
+        replaced_by=replaced,
         inactive=view.active is False,
         languages=tuple(
             shown(one.language) for one in view.communication or () if shown(one.language)
         ),
         doubt=doubt,
     )
+
+
+def _survivor(view: views.PatientView) -> str | None:
+    """The record that this one was merged into; None where it was not."""
+    links = [one for one in view.link or () if one.type == "replaced-by"]
+    if not links:
+        return None
+    return (links[0].other and links[0].other.reference) or "another record"
 
 
 # --- Diagnoses ---------------------------------------------------------------------------------
@@ -117,14 +118,13 @@ def read_diagnosis(
     if says_nothing(view.code) and (not morphology or "code" in broken):
         issues.cannot_read(reference, "Condition", "which condition it is cannot be read")
     match = coder.match(view.code)
-    concepts, by_text = match.concepts, False
-    if not concepts and not match.trap:
-        concepts = coder.words("condition", words_of([view.code]))
-        by_text = bool(concepts)
+    by_text = not match.concepts and not match.trap
+    words = words_of([view.code]) if by_text else []
+    concepts = match.concepts | coder.words("condition", words)
     if not concepts and not morphology:
         return None
     verification = _verification(view, broken, said)
-    if match.use == "possible" and concepts and not by_text:
+    if match.use == "possible" and match.concepts:
         verification = _weaker(verification)
     doubtful = modified(view) or bool(broken & UNSURE)
     stages = [one for one in view.stage or () if not one.modifier_extension]
@@ -136,7 +136,7 @@ def read_diagnosis(
         verification=verification,
         active=_active(view),
         when=_onset(view, broken, coder, patient),
-        by_text=by_text,
+        by_text=by_text and bool(concepts),
         morphology=morphology,
         body_site=coder.concepts(*(view.body_site or ())),
         stage=coder.answers(("stage",), *(one.summary for one in stages)),
@@ -218,10 +218,7 @@ def read_procedure(
     start, end, period = procedure_times(view, broken, coder)
     if period and end is None and start is not None:
         end = open_end(start)
-    if start is None:
-        issues.add("no-date", reference, f"{shown(view.code)}: no date is recorded")
-    elif start.unreadable:
-        issues.add("unreadable-date", reference, f"{shown(view.code)}: its date cannot be read")
+    issues.about_date(start, reference, shown(view.code))
     doubtful = procedure_unclear(view, broken)
     if doubtful:
         issues.add("modifier", reference, "its status or a modifier is not understood")
@@ -233,182 +230,6 @@ def read_procedure(
         end=end,
         doubtful=doubtful,
         completed=view.status not in ("in-progress", "stopped"),
-    )
-
-
-# --- Imaging and reports -----------------------------------------------------------------------
-
-# Concepts that make an imaging study, report or procedure a scan of interest.
-SCAN_CONCEPTS = ("pet", "pet_excluded_tracer", "brain_imaging", "tracer_dotatate")
-_REPORT_FINAL = frozenset({"final", "amended", "corrected", "appended"})
-_REPORT_NOT_FINAL = frozenset(
-    {"registered", "partial", "preliminary", "cancelled", "entered-in-error", "unknown"}
-)
-_STUDY_DONE = frozenset({"available", "unknown"})
-_STUDY_NOT_DONE = frozenset({"cancelled", "entered-in-error", "registered"})
-_PROCEDURE_NOT_DONE = NO_EXPOSURE["Procedure"] | STRENGTHS["Procedure"].keys() - {"completed"}
-_TRACERS = ("tracer_dotatate", "pet_excluded_tracer")
-_Imaging = views.ProcedureView | views.ImagingStudyView | views.DiagnosticReportView
-
-
-def read_scan(
-    view: _Imaging, broken: frozenset[str], reference: str, coder: Coder, issues: Issues
-) -> Scan | None:
-    """Read imaging; a tracer told only in a conclusion counts where the study is a PET anyway."""
-    if _is_undone(view):
-        return None
-    coded, texts = _what(view)
-    concepts = coder.concepts(*coded)
-    named = coder.words("tracer", [*texts, " ".join(texts)])
-    concepts |= named
-    conclusion = view.conclusion if isinstance(view, views.DiagnosticReportView) else None
-    if conclusion and "pet" in concepts and not _only(concepts, _TRACERS, coder):
-        # A conclusion also tells of earlier scans: it names a tracer only where nothing else does.
-        concepts |= _only(coder.words("tracer", [conclusion]), _TRACERS, coder)
-    if not concepts.intersection(SCAN_CONCEPTS):
-        return None
-    when = _study_time(view, broken, coder)
-    if when is None:
-        issues.add("no-date", reference, "the imaging has no date")
-    doubtful = _is_unclear(view, broken)
-    if doubtful:
-        issues.add("modifier", reference, "its status or a modifier is not understood")
-    code = _code(view)
-    display = next(iter(texts), "") or coder.display(code, concepts)
-    return Scan(
-        source=coder.source(reference, code, display),
-        concepts=concepts,
-        tracer=_only(concepts, _TRACERS, coder),
-        when=when,
-        conclusion=_conclusion(view, coder),
-        links=_links(view),
-        doubtful=doubtful,
-    )
-
-
-def _only(concepts: frozenset[str], roots: tuple[str, ...], coder: Coder) -> frozenset[str]:
-    wanted = NO_CONCEPTS.union(*(coder.codes.descendants(root) for root in roots))
-    return concepts & wanted
-
-
-def _is_undone(view: _Imaging) -> bool:
-    """Whether its status says that there is nothing to read, or not yet."""
-    match view:
-        case views.ProcedureView():
-            return view.status in _PROCEDURE_NOT_DONE
-        case views.ImagingStudyView():
-            return view.status in _STUDY_NOT_DONE
-        case _:
-            return view.status in _REPORT_NOT_FINAL
-
-
-def _is_unclear(view: _Imaging, broken: frozenset[str]) -> bool:
-    """Whether it may mean something else, or may not have been done at all."""
-    match view:
-        case views.ProcedureView():
-            return procedure_unclear(view, broken)
-        case views.ImagingStudyView():
-            known = view.status in _STUDY_DONE
-            parts = view.series or []
-        case _:
-            known = view.status in _REPORT_FINAL
-            parts = []
-    return not known or modified(view, *parts) or bool(broken & UNSURE)
-
-
-def _what(view: _Imaging) -> tuple[list[views.CodeableConcept], list[str]]:
-    """The codes and the words that say what kind of study it is."""
-    match view:
-        case views.ProcedureView():
-            coded = [one for one in (view.code, *(view.used_code or ())) if one is not None]
-            return coded, words_of(coded)
-        case views.ImagingStudyView():
-            series = view.series or ()
-            modalities = [*(view.modality or ()), *(s.modality for s in series if s.modality)]
-            coded = [*(view.procedure_code or ()), views.CodeableConcept(coding=modalities)]
-            texts = [view.description, *(one.description for one in series)]
-            return coded, [*words_of(view.procedure_code or ()), *(t for t in texts if t)]
-        case _:
-            coded = [one for one in (view.code, *(view.category or ())) if one is not None]
-            return coded, words_of(coded)
-
-
-def _code(view: _Imaging) -> views.CodeableConcept | None:
-    if isinstance(view, views.ImagingStudyView):
-        return next(iter(view.procedure_code or ()), None)
-    return view.code
-
-
-def _study_time(view: _Imaging, broken: frozenset[str], coder: Coder) -> When | None:
-    match view:
-        case views.ProcedureView():
-            return procedure_times(view, broken, coder)[0]
-        case views.ImagingStudyView():
-            return unreadable_when("") if "started" in broken else coder.when(view.started)
-        case _:
-            return _report_time(view, broken, coder)
-
-
-def _report_time(
-    view: views.DiagnosticReportView, broken: frozenset[str], coder: Coder
-) -> When | None:
-    if broken & {"effectiveDateTime", "effectivePeriod"}:
-        return unreadable_when("")
-    found = coder.when(view.effective_date_time)
-    if found is None and view.effective_period is not None:
-        found = period_start(view.effective_period, coder)
-    if found is None and "issued" in broken:
-        return unreadable_when("")
-    return found or coder.when(view.issued, stand_in="issued")
-
-
-def _conclusion(view: _Imaging, coder: Coder) -> frozenset[str]:
-    if not isinstance(view, views.DiagnosticReportView):
-        return NO_CONCEPTS
-    found = coder.answers(("presence",), *(view.conclusion_code or ()))
-    return found | coder.exact(("presence",), [view.conclusion] if view.conclusion else [])
-
-
-def _links(view: _Imaging) -> tuple[str, ...]:
-    match view:
-        case views.ProcedureView():
-            return references(view.report)
-        case views.ImagingStudyView():
-            one = view.procedure_reference
-            return references([one] if one else [])
-        case _:
-            return references([*(view.result or ()), *(view.imaging_study or ())])
-
-
-def read_report(
-    view: views.DiagnosticReportView,
-    broken: frozenset[str],
-    reference: str,
-    coder: Coder,
-    issues: Issues,
-) -> Report | None:
-    """Read a report for its conclusion: a pathology report, or one that tells a RECIST response."""
-    if _is_undone(view):
-        return None
-    concepts = coder.concepts(view.code, *(view.category or ()))
-    texts = words_of([view.code, *(view.category or ()), *(view.conclusion_code or ())])
-    if view.conclusion:
-        texts.append(view.conclusion)
-    concepts |= coder.words("assessment", texts)
-    conclusion = coder.concepts(*(view.conclusion_code or ()))
-    conclusion |= coder.words("pathology", [view.conclusion] if view.conclusion else [])
-    conclusion |= coder.words("pathology", words_of(view.conclusion_code or ()))
-    if not concepts:
-        return None
-    doubtful = _is_unclear(view, broken) or bool(broken & {"conclusion", "conclusionCode"})
-    if doubtful:
-        issues.add("modifier", reference, "its status, conclusion or a modifier is not understood")
-    return Report(
-        source=coder.source(reference, view.code, coder.display(view.code, concepts)),
-        concepts=concepts,
-        when=_report_time(view, broken, coder),
-        conclusion=conclusion,
-        doubtful=doubtful,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
 import msgspec
@@ -15,7 +15,6 @@ from cds_service.fhir.elements import (
     Issues,
     codings_of,
     has,
-    in_years,
     modified,
     number,
     period_end,
@@ -25,11 +24,11 @@ from cds_service.fhir.elements import (
     shown,
     words_of,
 )
+from cds_service.fhir.read_ranges import read_ranges
 from cds_service.record.codes import Match
 from cds_service.record.dates import When, unreadable_when
 from cds_service.record.model import (
     NO_CONCEPTS,
-    ReferenceRange,
     Result,
     ResultState,
     Span,
@@ -221,13 +220,10 @@ def _result(
         problem = known[1]
         # What may not decide is shown, and nothing more.
         value = _unusable(problem, value.original)
-    ranges = _ranges(view, match, broken, coder)
+    ranges = read_ranges(view, match, broken, coder)
     if any(one.doubtful for one in ranges):
         issues.add("modifier", shared.reference, f"{name}: a reference range is not understood")
-    if shared.when is None:
-        issues.add("no-date", shared.reference, f"{name}: no date is recorded")
-    elif shared.when.unreadable:
-        issues.add("unreadable-date", shared.reference, f"{name}: its date cannot be read")
+    issues.about_date(shared.when, shared.reference, name)
     return Result(
         source=coder.source(shared.reference, view.code, name, _notes(shared.when)),
         concepts=match.concepts,
@@ -406,72 +402,3 @@ def _span(value: Decimal, comparator: str | None) -> Span | None:
             return Span(value, None)
         case _:
             return None
-
-
-# --- Reference ranges --------------------------------------------------------------------------
-
-_SEXES = {"male": "male", "female": "female", "248153007": "male", "248152002": "female"}
-
-
-def _ranges(
-    view: _Valued, match: Match, broken: frozenset[str], coder: Coder
-) -> tuple[ReferenceRange, ...]:
-    quantity = coder.codes.quantity_of(match.concepts)
-    if quantity is None:
-        return ()
-    if "referenceRange" in broken:
-        return (ReferenceRange(None, doubtful=True),)
-    if not view.reference_range:
-        return ()
-    limits = _Limits(quantity, match.property, view.value_quantity, coder)
-    return tuple(_range(one, limits) for one in view.reference_range)
-
-
-class _Limits(msgspec.Struct, frozen=True):
-    """How the limits of one result are read: a limit without a unit has the value's unit."""
-
-    quantity: str
-    property: str
-    value: views.QuantityView | None
-    coder: Coder
-
-    def read(self, view: views.QuantityView | None) -> tuple[Decimal | None, str | None]:
-        """A limit in the canonical unit, or why it cannot be used."""
-        if view is None:
-            return None, None
-        value = number(view.value)
-        if value is None:
-            return None, "no number"
-        unit = view if view.unit or view.code else self.value or view
-        read = self.coder.units.read(
-            self.quantity, self.property, value, unit.unit, unit.code, unit.system
-        )
-        return (None, read.message) if isinstance(read, UnitProblem) else (read.value, None)
-
-
-def _range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:
-    high, problem = limits.read(view.high)
-    low, _ = limits.read(view.low)
-    kinds = {one.code for one in (view.type.coding or () if view.type else ()) if one.code}
-    if not kinds and view.type and view.type.text:
-        kinds = {view.type.text.casefold()}
-    ages = [None, None] if view.age is None else [view.age.low, view.age.high]
-    return ReferenceRange(
-        high=high,
-        low=low,
-        normal=not kinds or "normal" in kinds,
-        problem=problem,
-        age_low=number(ages[0].value) if ages[0] else None,
-        age_high=number(ages[1].value) if ages[1] else None,
-        in_years=all(in_years(age) for age in ages if age),
-        sex=_sex(view.applies_to or ()),
-        doubtful=bool(view.modifier_extension),
-    )
-
-
-def _sex(found: Iterable[views.CodeableConcept]) -> str | None:
-    for concept in found:
-        for coding in concept.coding or ():
-            if coding.code in _SEXES:
-                return _SEXES[coding.code]
-    return None

@@ -16,16 +16,16 @@ import msgspec
 from cds_service.fhir import decoding, views
 from cds_service.fhir.chart import CHART_TYPES, Chart, Entry
 from cds_service.fhir.elements import Coder, Issues, relative
-from cds_service.fhir.read_drugs import Medications, read_exposure, read_procedure_exposure
+from cds_service.fhir.medications import Medications
+from cds_service.fhir.read_drugs import read_exposure, read_procedure_exposure
 from cds_service.fhir.read_events import (
     read_adverse_event,
     read_consent,
     read_diagnosis,
     read_patient,
     read_procedure,
-    read_report,
-    read_scan,
 )
+from cds_service.fhir.read_imaging import read_report, read_scan
 from cds_service.fhir.read_results import read_results
 from cds_service.record.codes import CodeBook
 from cds_service.record.dates import parse_when

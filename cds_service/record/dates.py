@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from calendar import monthrange
 from datetime import UTC, date, datetime, timedelta, timezone, tzinfo
+from functools import lru_cache
 
 import msgspec
 
@@ -67,6 +68,8 @@ def unreadable_when(text: str) -> When:
     return When(FIRST_DAY, LAST_DAY, text=text, unreadable=True)
 
 
+# The results of one panel share their time, and a chart is read with the same zone throughout.
+@lru_cache(maxsize=4096)
 def parse_when(text: str, zone: tzinfo, *, stand_in: str | None = None) -> When:
     """Read a FHIR date, dateTime or instant.
 

@@ -28,6 +28,10 @@ _FACTOR: Final = decimal.Context(prec=20)
 _PLAIN_EXPONENT: Final = 20
 
 
+_MOST_FACTORS: Final = 10_000
+_UnitKey = tuple[str, str, str | None, str | None, str | None]
+
+
 class Converted(msgspec.Struct, frozen=True):
     """A value in the canonical unit of its kind of measurement, and that unit as shown."""
 
@@ -78,6 +82,7 @@ class UnitBook:
         self._properties = book.properties
         self._dimensions = {unit.ucum: unit.dimension for unit in book.units}
         self._quantities = _prepare(book)
+        self._factors: dict[_UnitKey, Decimal | UnitProblem] = {}
 
     def read(
         self,
@@ -101,16 +106,35 @@ class UnitBook:
         Raises:
             KeyError: no such kind of measurement.
         """
-        known = self._quantities[quantity]
+        key = (quantity, property, unit, code, system)
+        factor = self._factors.get(key)
+        if factor is None:
+            factor = self._factor(self._quantities[quantity], property, unit, code, system)
+            # A laboratory writes its few units again and again; senders of others cannot fill it.
+            if len(self._factors) < _MOST_FACTORS:
+                self._factors[key] = factor
+        if isinstance(factor, UnitProblem):
+            return factor
+        return Converted(_EXACT.multiply(value, factor), self.unit_of(quantity))
+
+    def _factor(
+        self,
+        known: _Quantity,
+        property_: str,
+        unit: str | None,
+        code: str | None,
+        system: str | None,
+    ) -> Decimal | UnitProblem:
+        """Canonical units in one of the recorded unit, or why it cannot be used."""
         found = self._unit(known, _text(unit), _text(code), _text(system))
         if isinstance(found, UnitProblem):
             return found
         factor = known.factors.get(found)
-        allowed = self._properties.get(property)
+        allowed = self._properties.get(property_)
         if factor is None or (allowed is not None and self._dimensions[found] not in allowed):
             message = f"the unit {found} cannot be that of this {known.row.label} result"
             return UnitProblem("wrong-dimension", message)
-        return Converted(_EXACT.multiply(value, factor), known.row.shown_unit)
+        return factor
 
     @property
     def quantities(self) -> frozenset[str]:

@@ -1,0 +1,85 @@
+"""Reads reference ranges: a result's limits of normal, and for whom they hold."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from decimal import Decimal
+
+import msgspec
+
+from cds_service.fhir import views
+from cds_service.fhir.elements import Coder, in_years, number
+from cds_service.record.codes import Match
+from cds_service.record.model import ReferenceRange
+from cds_service.record.units import UnitProblem
+
+_SEXES = {"male": "male", "female": "female", "248153007": "male", "248152002": "female"}
+
+
+def read_ranges(
+    view: views.ObservationView | views.Valued, match: Match, broken: frozenset[str], coder: Coder
+) -> tuple[ReferenceRange, ...]:
+    """The reference ranges of a result, as far as they can be read.
+
+    Args:
+        broken: elements of the result that are there but cannot be read.
+    """
+    quantity = coder.codes.quantity_of(match.concepts)
+    if quantity is None:
+        return ()
+    if "referenceRange" in broken:
+        return (ReferenceRange(None, doubtful=True),)
+    if not view.reference_range:
+        return ()
+    limits = _Limits(quantity, match.property, view.value_quantity, coder)
+    return tuple(_range(one, limits) for one in view.reference_range)
+
+
+class _Limits(msgspec.Struct, frozen=True):
+    """How the limits of one result are read: a limit without a unit has the value's unit."""
+
+    quantity: str
+    property: str
+    value: views.QuantityView | None
+    coder: Coder
+
+    def read(self, view: views.QuantityView | None) -> tuple[Decimal | None, str | None]:
+        """A limit in the canonical unit, or why it cannot be used."""
+        if view is None:
+            return None, None
+        value = number(view.value)
+        if value is None:
+            return None, "no number"
+        unit = view if view.unit or view.code else self.value or view
+        read = self.coder.units.read(
+            self.quantity, self.property, value, unit.unit, unit.code, unit.system
+        )
+        return (None, read.message) if isinstance(read, UnitProblem) else (read.value, None)
+
+
+def _range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:
+    high, problem = limits.read(view.high)
+    low, _ = limits.read(view.low)
+    kinds = {one.code for one in (view.type.coding or () if view.type else ()) if one.code}
+    if not kinds and view.type and view.type.text:
+        kinds = {view.type.text.casefold()}
+    ages = [None, None] if view.age is None else [view.age.low, view.age.high]
+    return ReferenceRange(
+        high=high,
+        low=low,
+        normal=not kinds or "normal" in kinds,
+        problem=problem,
+        age_low=number(ages[0].value) if ages[0] else None,
+        age_high=number(ages[1].value) if ages[1] else None,
+        in_years=all(in_years(age) for age in ages if age),
+        sex=_sex(view.applies_to or ()),
+        doubtful=bool(view.modifier_extension),
+    )
+
+
+def _sex(found: Iterable[views.CodeableConcept]) -> str | None:
+    for concept in found:
+        for coding in concept.coding or ():
+            if coding.code in _SEXES:
+                return _SEXES[coding.code]
+    return None
