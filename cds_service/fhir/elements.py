@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
+from typing import Any
 
 import msgspec
 
@@ -19,6 +20,7 @@ _LONGEST_ANSWER = 60
 # Numbers beyond this many digits before or after the point are no measured value.
 _MOST_DIGITS = 40
 _MOST_KNOWN_WORDS = 20_000
+_MOST_KINDS = 5_000
 _YEARS = frozenset({"a", "year", "years", "yr", "yrs"})
 # Elements that, unreadable, leave open whether a resource means what it seems to, or is about whom.
 UNSURE = frozenset({"modifierExtension", "implicitRules", "subject", "patient"})
@@ -48,6 +50,23 @@ class Issues:
             self.add("unreadable-date", reference, f"{name}: its date cannot be read")
 
 
+class Kinds:
+    """What was worked out before, by shape; bounded, since senders choose the shapes."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, Any] = {}
+
+    def get(self, key: Any) -> Any:
+        """What was kept; None where nothing was."""
+        return self._known.get(key)
+
+    def keep(self, key: Any, found: Any) -> None:
+        """Keep something worked out; a full store starts anew."""
+        if len(self._known) >= _MOST_KINDS:
+            self._known.clear()
+        self._known[key] = found
+
+
 class Coder:
     """Codes, words, units and dates by one site's tables and zone."""
 
@@ -57,6 +76,7 @@ class Coder:
         self.zone = zone
         self._names: dict[frozenset[str], str] = {}
         self._known_words: dict[tuple[str, str], frozenset[str]] = {}
+        self.kinds = Kinds()
 
     def match(self, *concepts: views.CodeableConcept | None) -> Match:
         """What the codes of some CodeableConcepts stand for together."""
@@ -153,6 +173,13 @@ def codings_of(concept: views.CodeableConcept | None) -> tuple[Coding, ...]:
     if concept is None:
         return ()
     return tuple(Coding(one.system, one.code, one.display) for one in concept.coding or ())
+
+
+def shape(concept: views.CodeableConcept | None) -> Any:
+    """A CodeableConcept as a key: two with the same one say the same."""
+    if concept is None:
+        return None
+    return concept.text, tuple((c.system, c.code, c.display) for c in concept.coding or ())
 
 
 def words_of(concepts: Iterable[views.CodeableConcept | None]) -> list[str]:

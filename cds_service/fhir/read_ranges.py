@@ -8,30 +8,34 @@ from decimal import Decimal
 import msgspec
 
 from cds_service.fhir import views
-from cds_service.fhir.elements import Coder, in_years, number
-from cds_service.record.codes import Match
+from cds_service.fhir.elements import Coder, codings_of, in_years, number
 from cds_service.record.model import ReferenceRange
 from cds_service.record.units import UnitProblem
 
-_SEXES = {"male": "male", "female": "female", "248153007": "male", "248152002": "female"}
+_SEXES = {"sex_male": "male", "sex_female": "female"}
 
 
 def read_ranges(
-    view: views.ObservationView | views.Valued, match: Match, broken: frozenset[str], coder: Coder
+    view: views.ObservationView | views.Valued,
+    property_: str,
+    quantity: str | None,
+    broken: frozenset[str],
+    coder: Coder,
 ) -> tuple[ReferenceRange, ...]:
     """The reference ranges of a result, as far as they can be read.
 
     Args:
+        property_: kind of property of the result's code.
+        quantity: kind of measurement; None where it is none.
         broken: elements of the result that are there but cannot be read.
     """
-    quantity = coder.codes.quantity_of(match.concepts)
     if quantity is None:
         return ()
     if "referenceRange" in broken:
         return (ReferenceRange(None, doubtful=True),)
     if not view.reference_range:
         return ()
-    limits = _Limits(quantity, match.property, view.value_quantity, coder)
+    limits = _Limits(quantity, property_, view.value_quantity, coder)
     return tuple(_range(one, limits) for one in view.reference_range)
 
 
@@ -72,14 +76,15 @@ def _range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:
         age_low=number(ages[0].value) if ages[0] else None,
         age_high=number(ages[1].value) if ages[1] else None,
         in_years=all(in_years(age) for age in ages if age),
-        sex=_sex(view.applies_to or ()),
+        sex=_sex(view.applies_to, limits.coder) if view.applies_to else None,
         doubtful=bool(view.modifier_extension),
     )
 
 
-def _sex(found: Iterable[views.CodeableConcept]) -> str | None:
-    for concept in found:
-        for coding in concept.coding or ():
-            if coding.code in _SEXES:
-                return _SEXES[coding.code]
-    return None
+def _sex(found: Iterable[views.CodeableConcept], coder: Coder) -> str | None:
+    """For one sex, by code or in words; senders have their own codes here: a code is a word."""
+    concepts = tuple(found)
+    codes = [one.code for concept in concepts for one in codings_of(concept) if one.code]
+    held = coder.answers(("sex",), *concepts) | coder.exact(("sex",), codes)
+    named = [sex for concept, sex in _SEXES.items() if concept in held]
+    return named[0] if len(named) == 1 else None

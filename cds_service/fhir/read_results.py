@@ -21,6 +21,7 @@ from cds_service.fhir.elements import (
     references,
     relative,
     says_nothing,
+    shape,
     shown,
     words_of,
 )
@@ -29,8 +30,10 @@ from cds_service.record.codes import Match
 from cds_service.record.dates import When, unreadable_when
 from cds_service.record.model import (
     NO_CONCEPTS,
+    Coding,
     Result,
     ResultState,
+    Source,
     Span,
 )
 from cds_service.record.units import UnitProblem
@@ -46,6 +49,20 @@ _VALUES = (
 )  # fmt: skip
 _DATES = ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "effectiveTiming")
 _Valued = views.ObservationView | views.Valued
+
+
+class _Kind(msgspec.Struct, frozen=True):
+    """What was observed. Charts repeat few of these, so each is worked out once.
+
+    Args:
+        labels: what tells one graded finding from another: the codes, or else the words.
+    """
+
+    match: Match
+    quantity: str | None
+    name: str
+    labels: tuple[str, ...]
+    codes: tuple[Coding, ...]
 
 
 class _Shared(msgspec.Struct, frozen=True):
@@ -99,14 +116,18 @@ def read_results(
         issues.cannot_read(
             reference, "Observation", "what was observed is missing or cannot be read"
         )
-    match = _recognise(view, coder)
-    known = [one for one in parts if coder.match(one[0].code).concepts]
-    if not match.concepts and not known:
+    kind = _kind(coder, view.code, view.method, view.category or ())
+    known = [
+        (part, names, part_kind)
+        for part, names in parts
+        if (part_kind := _kind(coder, part.code)).match.concepts
+    ]
+    if not kind.match.concepts and not known:
         return []
-    shared = _shared(view, broken, reference, coder, own)
-    found = [_result(view, match, broken, shared, coder, issues)] if match.concepts else []
+    shared = _shared(view, broken, reference, coder, own, kind)
+    found = [_result(view, kind, broken, shared, coder, issues)] if kind.match.concepts else []
     found += [
-        _result(part, coder.match(part.code), names, shared, coder, issues) for part, names in known
+        _result(part, part_kind, names, shared, coder, issues) for part, names, part_kind in known
     ]
     return found
 
@@ -121,11 +142,38 @@ def _parts(
         yield part, frozenset(names)
 
 
-def _recognise(view: views.ObservationView, coder: Coder) -> Match:
+def _kind(
+    coder: Coder,
+    code: views.CodeableConcept | None,
+    method: views.CodeableConcept | None = None,
+    category: Sequence[views.CodeableConcept] = (),
+) -> _Kind:
+    """What an Observation or a component is about."""
+    key = (shape(code), shape(method), tuple(shape(one) for one in category))
+    found: _Kind | None = coder.kinds.get(key)
+    if found is None:
+        match = _recognise(coder, code, method, category)
+        found = _Kind(
+            match,
+            coder.codes.quantity_of(match.concepts),
+            coder.name(match.concepts),
+            _labels(code),
+            codings_of(code),
+        )
+        coder.kinds.keep(key, found)
+    return found
+
+
+def _recognise(
+    coder: Coder,
+    code: views.CodeableConcept | None,
+    method: views.CodeableConcept | None,
+    category: Sequence[views.CodeableConcept],
+) -> Match:
     """By code; an assessment also by the words of code, category and method."""
-    match = coder.match(view.code)
-    texts = words_of([view.code, view.method, *(view.category or ())])
-    codes = [one.code for m in (view.method,) if m for one in m.coding or () if one.code]
+    match = coder.match(code)
+    texts = words_of([code, method, *category])
+    codes = [one.code for m in (method,) if m for one in m.coding or () if one.code]
     named = coder.words("assessment", [*texts, *codes])
     if named:
         return msgspec.structs.replace(match, concepts=match.concepts | named)
@@ -138,6 +186,7 @@ def _shared(
     reference: str,
     coder: Coder,
     own: frozenset[str],
+    kind: _Kind,
 ) -> _Shared:
     specimen = relative(view.specimen.reference or "") if view.specimen else ""
     if specimen.startswith("#"):
@@ -155,9 +204,9 @@ def _shared(
         problem=_problem(view, broken, own),
         sampled=tuple(sampled),
         part_of=references([*(view.part_of or ()), *(view.derived_from or ())]),
-        labels=_labels(view.code),
-        body_site=coder.concepts(view.body_site),
-        method=coder.concepts(view.method),
+        labels=kind.labels,
+        body_site=coder.concepts(view.body_site) if view.body_site else NO_CONCEPTS,
+        method=coder.concepts(view.method) if view.method else NO_CONCEPTS,
     )
 
 
@@ -205,14 +254,14 @@ def _when(view: views.ObservationView, broken: frozenset[str], coder: Coder) -> 
 
 def _result(
     view: _Valued,
-    match: Match,
+    kind: _Kind,
     broken: frozenset[str],
     shared: _Shared,
     coder: Coder,
     issues: Issues,
 ) -> Result:
-    value = _value(view, match, broken, coder)
-    name = coder.name(match.concepts)
+    match, name = kind.match, kind.name
+    value = _value(view, kind, broken, coder)
     known = shared.problem or _own_problem(view, match, value, broken)
     problem = None
     if known is not None:
@@ -220,12 +269,12 @@ def _result(
         problem = known[1]
         # What may not decide is shown, and nothing more.
         value = _unusable(problem, value.original)
-    ranges = read_ranges(view, match, broken, coder)
+    ranges = read_ranges(view, match.property, kind.quantity, broken, coder)
     if any(one.doubtful for one in ranges):
         issues.add("modifier", shared.reference, f"{name}: a reference range is not understood")
     issues.about_date(shared.when, shared.reference, name)
     return Result(
-        source=coder.source(shared.reference, view.code, name, _notes(shared.when)),
+        source=Source(shared.reference, name, kind.codes, _notes(shared.when)),
         concepts=match.concepts,
         when=shared.when,
         state=value.state,
@@ -237,7 +286,7 @@ def _result(
         answers=value.answers,
         words=value.words,
         sampled=shared.sampled,
-        labels=(*shared.labels, *(_labels(view.code) if isinstance(view, views.Valued) else ())),
+        labels=(*shared.labels, *kind.labels) if isinstance(view, views.Valued) else shared.labels,
         ranges=ranges,
         body_site=shared.body_site,
         method=shared.method,
@@ -268,14 +317,12 @@ def _notes(when: When | None) -> tuple[str, ...]:
 # --- Values ------------------------------------------------------------------------------------
 
 
-def _value(view: _Valued, match: Match, broken: frozenset[str], coder: Coder) -> _Value:
+def _value(view: _Valued, kind: _Kind, broken: frozenset[str], coder: Coder) -> _Value:
     if broken.intersection(_VALUES) or "dataAbsentReason" in broken:
         return _unusable("its value cannot be read")
     if view.data_absent_reason is not None:
         return _Value(ResultState.EMPTY)
-    if not says_nothing(view.data_absent_reason):
-        return _Value(ResultState.EMPTY)
-    quantity = coder.codes.quantity_of(match.concepts)
+    match, quantity = kind.match, kind.quantity
     if view.value_quantity is not None or view.value_integer is not None:
         return _measured(view, quantity, match, coder)
     if (text := view.value_date_time) is not None:
