@@ -1,4 +1,4 @@
-"""Prints a report: JSON for programs, Markdown for documents, a table for a terminal."""
+"""Prints a report: JSON for programs, Markdown for documents, tables for a terminal."""
 
 from __future__ import annotations
 
@@ -51,10 +51,14 @@ def _print_text(report: Report, trial: Trial, console: Console) -> None:
         (report.overall.replace("_", " "), "bold"),
     )  # fmt: skip
     console.print(head)
-    if report.criteria:
-        console.print(_table(report))
+    console.print(trial.card.detail.results.of(report.overall), markup=False)
+    for status in _ORDER:
+        _print_status(report, status, console)
+    if report.outlook:
+        console.print(Text(f"{trial.card.detail.headings.outlook}:", style="bold"))
     for segment in report.outlook:
-        console.print(f"{segment.start} to {segment.through}: {segment.overall.replace('_', ' ')}")
+        result = segment.overall.replace("_", " ")
+        console.print(f" {segment.start} to {segment.through}: {result}")
     for line in (*report.unread, *report.advisories):
         console.print(Text(f"! {plain(line)}", style="yellow"))
     for issue in report.data_issues:
@@ -66,24 +70,29 @@ def _print_text(report: Report, trial: Trial, console: Console) -> None:
     console.print(Text(f"{report.notice} ({trial.registry}, {trial.version})", style="dim"))
 
 
-def _table(report: Report) -> Table:
-    table = Table(box=None, padding=(0, 1), show_header=False)
-    table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True)
+def _print_status(report: Report, status: Status, console: Console) -> None:
+    results = [one for one in report.criteria if one.status == status]
+    if not results:
+        return
+    mark, style = _STYLES[status]
+    console.print(Text(f"{mark} {status.replace('_', ' ')}", style=style))
+    # One width for all, so that the tables stand below one another as if they were one.
+    widest = max(len(one.id) for one in report.criteria)
+    table = Table(box=None, padding=(0, 1), show_header=False, pad_edge=False)
+    table.add_column(width=1)
+    table.add_column(no_wrap=True, min_width=widest)
     table.add_column(overflow="fold")
-    for result in sorted(report.criteria, key=lambda one: _ORDER.index(one.status)):
-        mark, style = _STYLES[result.status]
-        status = Text(f"{mark} {result.status.replace('_', ' ')}", style=style)
-        table.add_row(status, result.id, _said(result))
-    return table
+    for result in results:
+        table.add_row("", result.id, _said(result))
+    console.print(table)
 
 
 def _said(result: CriterionResult) -> Text:
     parts = [result.summary, *result.advisories]
     if result.valid_through is not None:
-        parts.append(f"through {result.valid_through}")
+        parts.append(f"holds through {result.valid_through}")
     if result.eligible_from is not None:
-        parts.append(f"from {result.eligible_from}")
+        parts.append(f"can be met from {result.eligible_from}")
     said = Text("; ".join(plain(part, 400) for part in parts if part))
     sources = ", ".join(dict.fromkeys(one_line(one.reference) for one in result.evidence))
     return said.append(f" [{sources}]", "dim") if sources else said

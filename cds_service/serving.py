@@ -37,6 +37,7 @@ def serve_demo(port: int, today: date) -> None:
     Raises:
         ConfigError: the port is taken.
     """
+    _check_port(_HOST, port)
     origin = f"http://{_HOST}:{port}"
     settings = Settings(
         auth="none",

@@ -168,6 +168,9 @@ def _ending(
     better = _BEST_FIRST.index(after.overall) < _BEST_FIRST.index(segment.overall)
     template = words.clears if better else words.expires
     changed = [results[name] for name in after.reason.split(", ") if name in results]
+    if better:
+        # What is met and expires on the same day blocked nothing.
+        changed = [one for one in changed if one.status == "not_met"] or changed
     if not changed:
         return ""
     text = ", ".join(inside(_title(one)) for one in changed[:MOST_TITLES])

@@ -104,7 +104,7 @@ def alkylator() -> CriterionResult:
     """Not met for good."""
     return CriterionResult(
         id="no-alkylator",
-        title="No alkylating agent",
+        title="Alkylating agents",
         kind="inclusion",
         status="not_met",
         basis="evidence",

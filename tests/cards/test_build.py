@@ -212,7 +212,7 @@ class TestSuggestions:
                 "actions": [
                     {
                         "type": "create",
-                        "description": "Draft an order for Platelet count",
+                        "description": "Draft order, to be signed: Platelet count",
                         "resource": {
                             "resourceType": "ServiceRequest",
                             "status": "draft",

@@ -87,16 +87,16 @@ def test_a_whole_detail(full: Report, trial: Trial) -> None:
         " 2026-12-08.\n"
         "  - Source: Hemoglobin: 9.1 g/dL (= 91 g/L), 2026-11-10, Observation/1\n"
         "\n"
-        "### Outlook\n"
+        "### Outlook, if nothing new is recorded\n"
         "\n"
-        "- not now until 2026-12-13, when recent surgery no longer blocks\n"
-        "- then open, nothing not met through 2027-11-23, the last day looked at\n"
+        "- not now until 2026-12-13, the last day blocked by recent surgery\n"
+        "- then nothing blocks, some items are open through 2027-11-23, the last day looked at\n"
         "\n"
         "### About the data\n"
         "\n"
         "- Days were read in UTC.\n"
         "- A result has no unit. (Observation/7)\n"
-        "- Drugs in the record that no table knows: Wonder drug\n"
+        "- Drugs that were not recognised, and so not checked: Wonder drug\n"
         "\n"
         "*Criteria as first registered, 2023; check the current protocol.*\n"
         "\n"
@@ -120,7 +120,30 @@ def test_what_time_takes_is_said_in_the_outlook(
         ),
     )
 
-    assert "- all criteria met until 2026-12-08, when haemoglobin, ECOG expire\n" in card_detail(
+    assert (
+        "- all criteria met until 2026-12-08, the last day for haemoglobin, ECOG\n"
+        in card_detail(report, trial)
+    )
+
+
+def test_only_what_blocks_is_named_as_a_blocker(
+    make_report: MakeReport,
+    trial: Trial,
+    hemoglobin: CriterionResult,
+    platelets_low: CriterionResult,
+) -> None:
+    """A met result that expires on the same day blocked nothing."""
+    report = make_report(
+        "not_now",
+        hemoglobin,
+        platelets_low,
+        outlook=(
+            Segment(date(2026, 11, 23), date(2026, 12, 8), "not_now"),
+            Segment(date(2026, 12, 9), date(2027, 11, 23), "possible", "hemoglobin, platelets"),
+        ),
+    )
+
+    assert "- not now until 2026-12-08, the last day blocked by platelets\n" in card_detail(
         report, trial
     )
 
@@ -138,7 +161,7 @@ def test_an_outlook_that_names_no_reason_says_the_day(
         ),
     )
 
-    assert "- open, nothing not met until 2026-12-08\n" in card_detail(report, trial)
+    assert "- nothing blocks, some items are open until 2026-12-08\n" in card_detail(report, trial)
 
 
 def test_sections_come_in_the_order_of_what_can_change_the_result(
@@ -151,7 +174,7 @@ def test_sections_come_in_the_order_of_what_can_change_the_result(
         "For a clinician to confirm",
         "What could not be read",
         "What is met",
-        "Outlook",
+        "Outlook, if nothing new is recorded",
         "About the data",
     ] == headings(card_detail(full, trial))
 

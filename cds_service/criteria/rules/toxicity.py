@@ -40,7 +40,10 @@ def _judge(listed: Sequence[Result], severe: Sequence[AdverseEvent]) -> Finding:
 
 
 def _values(results: Sequence[Result]) -> str:
-    texts = (f"{one.source.display} {one.normalized or one.original}" for one in results)
+    texts = (
+        f"{one.source.display} {one.normalized or one.original or f'({one.problem})'}"
+        for one in results
+    )
     return ", ".join(dict.fromkeys(texts))
 
 

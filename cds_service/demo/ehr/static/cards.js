@@ -4,7 +4,7 @@
 
 import { announce, button, el, icon } from "./dom.js";
 import { NoAnswer, createResource, sendFeedback } from "./hooks.js";
-import { linkTo, renderMarkdown, safeUrl } from "./markdown.js";
+import { linkTo, renderMarkdown, safeUrl, withDates } from "./markdown.js";
 
 const INDICATORS = {
   info: { word: "Information", path: "M10 3a7 7 0 1 0 0 14 7 7 0 0 0 0-14Zm0 6v5m0-8v1" },
@@ -28,7 +28,7 @@ export function renderCard(card, desk) {
   if (fault) return renderFault(`A card of ${from} cannot be shown: ${fault}.`);
   const { word, path } = INDICATORS[card.indicator];
   made += 1;
-  const title = el(`h${CARD_HEADING}`, { id: `card-${made}`, tabindex: "-1" }, card.summary);
+  const title = el(`h${CARD_HEADING}`, { id: `card-${made}`, tabindex: "-1" }, ...withDates(card.summary));
   const article = el(
     "article",
     { class: `card ${card.indicator}`, "aria-labelledby": title.id },
@@ -124,10 +124,10 @@ async function acceptSuggestion(card, suggestion, parts, desk) {
     showProblem(note, error, "The order was not placed");
     return;
   }
-  accept.textContent = "Ordered";
+  accept.textContent = "Ordered as a draft";
   accept.classList.add("done");
-  note.textContent = `${suggestion.label}: the order is in the chart.`;
-  announce(`Ordered: ${suggestion.label}`);
+  note.textContent = "The draft is in the chart, for a clinician to sign.";
+  announce(note.textContent);
   if (card.selectionBehavior === "at-most-one") closeOthers(group, accept);
   desk.onOrder();
   const outcome = { outcome: "accepted", acceptedSuggestions: [{ id: suggestion.uuid }] };

@@ -45,6 +45,12 @@ export function renderMarkdown(text, topHeading = 1) {
   return fragment;
 }
 
+/** Plain text as nodes, its dates marked as such: a browser would break the line at their hyphens. */
+export function withDates(text) {
+  // The pattern has one group, so that every second part is a date.
+  return text.split(/\b(\d{4}-\d{2}-\d{2})\b/).map((part, index) => (index % 2 ? make("time", part) : part));
+}
+
 /** A URL that a card may link to, or null. */
 export function safeUrl(text) {
   let url;
@@ -236,10 +242,10 @@ function withInline(tag, text) {
 function appendInline(parent, text) {
   let at = 0;
   for (const match of text.matchAll(INLINE)) {
-    parent.append(text.slice(at, match.index), inlineNode(match));
+    parent.append(...withDates(text.slice(at, match.index)), inlineNode(match));
     at = match.index + match[0].length;
   }
-  parent.append(text.slice(at));
+  parent.append(...withDates(text.slice(at)));
 }
 
 function inlineNode(match) {
