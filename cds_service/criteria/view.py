@@ -68,6 +68,7 @@ class RecordIndex:
     """A record with its facts by concept; built once and shared by every rule and day."""
 
     def __init__(self, record: Record) -> None:
+        record = _in_parts(record)
         self.record = record
         self.results = _ByConcept(record.results, (f.concepts for f in record.results))
         self.exposures = _ByConcept(record.exposures, (f.concepts for f in record.exposures))
@@ -82,6 +83,15 @@ class RecordIndex:
         self.consents = _ByConcept(record.consents, (f.concepts for f in record.consents))
         # By identity: the few facts whose date is vague or which may not count at all.
         self.loose = frozenset(id(fact) for fact in _facts(record) if _is_loose(fact))
+
+
+def _in_parts(record: Record) -> Record:
+    """The record with what is sure and what is only possible of one resource as two facts."""
+    diagnoses = tuple(part for one in record.diagnoses for part in one.parts())
+    procedures = tuple(part for one in record.procedures for part in one.parts())
+    if (len(diagnoses), len(procedures)) == (len(record.diagnoses), len(record.procedures)):
+        return record
+    return msgspec.structs.replace(record, diagnoses=diagnoses, procedures=procedures)
 
 
 def _facts(record: Record) -> Iterator[Fact]:

@@ -26,6 +26,7 @@ from cds_service.fhir.read_drugs import (
 )
 from cds_service.record.dates import When, unreadable_when
 from cds_service.record.model import (
+    NO_CONCEPTS,
     AdverseEvent,
     ConsentGiven,
     Diagnosis,
@@ -124,30 +125,39 @@ def read_diagnosis(
     if not concepts and not morphology:
         return None
     verification = _verification(view, broken, said)
-    if match.use == "possible" and match.concepts:
-        verification = _weaker(verification)
+    only_possible = match.use == "possible"
+    if only_possible and match.concepts:
+        verification = verification.without_proof()
     doubtful = modified(view) or bool(broken & UNSURE)
     stages = [one for one in view.stage or () if not one.modifier_extension]
     if doubtful or len(stages) < len(view.stage or ()):
         issues.add("modifier", reference, "it has a modifier or a subject that is not understood")
     return Diagnosis(
         source=coder.source(reference, view.code, coder.display(view.code, concepts)),
-        concepts=concepts,
+        concepts=concepts if only_possible else concepts - match.possible,
         verification=verification,
         active=_active(view),
         when=_onset(view, broken, coder, patient),
         by_text=by_text and bool(concepts),
         morphology=morphology,
-        body_site=coder.concepts(*(view.body_site or ())),
+        body_site=_sure(coder, *(view.body_site or ())),
         stage=coder.answers(("stage",), *(one.summary for one in stages)),
         doubtful=doubtful,
+        possible=NO_CONCEPTS if only_possible else match.possible,
     )
 
 
 def _morphology(view: views.ConditionView, coder: Coder) -> frozenset[str]:
-    return coder.concepts(
-        *(one.value_codeable_concept for one in view.extension or () if one.url == HISTOLOGY_URL)
+    return _sure(
+        coder,
+        *(one.value_codeable_concept for one in view.extension or () if one.url == HISTOLOGY_URL),
     )
+
+
+def _sure(coder: Coder, *concepts: views.CodeableConcept | None) -> frozenset[str]:
+    """What codes stand for, but for those that are not verified or are ambiguous."""
+    match = coder.match(*concepts)
+    return match.concepts - match.possible
 
 
 def _verification(
@@ -160,11 +170,6 @@ def _verification(
     # A status that is there but not understood is not taken for confirmed.
     told = view.verification_status is not None or "verificationStatus" in broken
     return Verification.UNCONFIRMED if told else Verification.CONFIRMED
-
-
-def _weaker(verification: Verification) -> Verification:
-    sure = verification is Verification.CONFIRMED
-    return Verification.UNCONFIRMED if sure else verification
 
 
 def _active(view: views.ConditionView) -> bool:
@@ -207,12 +212,12 @@ def read_procedure(
         issues.cannot_read(reference, "Procedure", "which procedure it is cannot be read")
     strength = STRENGTHS["Procedure"].get(view.status or "")
     match = coder.match(view.code, view.category, *(view.used_code or ()))
-    concepts = match.concepts
+    concepts, possible = match.concepts, match.possible
     if not concepts and not match.trap:
         concepts = coder.words("drug", words_of([view.code, *(view.used_code or ())]))
         strength = Strength.POSSIBLE
     elif match.use == "possible":
-        strength = Strength.POSSIBLE
+        strength, possible = Strength.POSSIBLE, NO_CONCEPTS
     if not concepts:
         return None
     start, end, period = procedure_times(view, broken, coder)
@@ -224,12 +229,13 @@ def read_procedure(
         issues.add("modifier", reference, "its status or a modifier is not understood")
     return ProcedureDone(
         source=coder.source(reference, view.code, coder.display(view.code, concepts)),
-        concepts=concepts,
+        concepts=concepts - possible,
         strength=strength or Strength.GIVEN,
         when=start,
         end=end,
         doubtful=doubtful,
         completed=view.status not in ("in-progress", "stopped"),
+        possible=possible,
     )
 
 

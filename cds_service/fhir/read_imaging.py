@@ -41,13 +41,14 @@ def read_scan(
     if _is_undone(view):
         return None
     coded, texts = _what(view)
-    concepts = coder.concepts(*coded)
-    named = coder.words("tracer", [*texts, " ".join(texts)])
-    concepts |= named
+    match = coder.match(*coded)
+    # A code that is not verified may make it a scan, and names no tracer.
+    sure = match.concepts - match.possible | coder.words("tracer", [*texts, " ".join(texts)])
     conclusion = view.conclusion if isinstance(view, views.DiagnosticReportView) else None
-    if conclusion and "pet" in concepts and not _only(concepts, _TRACERS, coder):
+    if conclusion and "pet" in sure and not _only(sure, _TRACERS, coder):
         # A conclusion also tells of earlier scans: it names a tracer only where nothing else does.
-        concepts |= _only(coder.words("tracer", [conclusion]), _TRACERS, coder)
+        sure |= _only(coder.words("tracer", [conclusion]), _TRACERS, coder)
+    concepts = sure | match.possible
     if not concepts.intersection(SCAN_CONCEPTS):
         return None
     when = _study_time(view, broken, coder)
@@ -61,7 +62,7 @@ def read_scan(
     return Scan(
         source=coder.source(reference, code, display),
         concepts=concepts,
-        tracer=_only(concepts, _TRACERS, coder),
+        tracer=_only(sure, _TRACERS, coder),
         when=when,
         conclusion=_conclusion(view, coder),
         links=_links(view),

@@ -52,6 +52,11 @@ class When(msgspec.Struct, frozen=True, gc=False):
         """Whether the day is known."""
         return self.first == self.last
 
+    @property
+    def open(self) -> bool:
+        """Whether only the last day it can mean is recorded."""
+        return self.first == FIRST_DAY and not self.unreadable
+
     def shown(self) -> str:
         """The day for a reader: ISO 8601, or the partial date as recorded."""
         if self.unreadable:

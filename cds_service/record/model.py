@@ -242,6 +242,10 @@ class Verification(enum.Enum):
     UNCONFIRMED = "unconfirmed"
     DIFFERENTIAL = "differential"
 
+    def without_proof(self) -> Verification:
+        """How sure it is where the code itself is not."""
+        return Verification.UNCONFIRMED if self is Verification.CONFIRMED else self
+
 
 class Diagnosis(msgspec.Struct, frozen=True):
     """One Condition that is neither refuted nor entered in error.
@@ -254,6 +258,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
         body_site: concepts of the body site.
         stage: concepts of ``Condition.stage.summary``.
         doubtful: it may not count at all (unknown modifier, unreadable status).
+        possible: what only an unverified or ambiguous code beside the others stands for.
     """
 
     source: Source
@@ -266,11 +271,27 @@ class Diagnosis(msgspec.Struct, frozen=True):
     body_site: frozenset[str] = NO_CONCEPTS
     stage: frozenset[str] = NO_CONCEPTS
     doubtful: bool = False
+    possible: frozenset[str] = NO_CONCEPTS
 
     @property
     def confirmed(self) -> bool:
         """Whether it may decide a criterion."""
         return self.verification is Verification.CONFIRMED and not self.by_text
+
+    def parts(self) -> tuple[Diagnosis, ...]:
+        """What its sure codes say and, apart from that, what the others may say."""
+        if not self.possible:
+            return (self,)
+        sure = msgspec.structs.replace(self, possible=NO_CONCEPTS)
+        unsure = Diagnosis(
+            source=self.source,
+            concepts=self.possible,
+            verification=self.verification.without_proof(),
+            active=self.active,
+            when=self.when,
+            doubtful=self.doubtful,
+        )
+        return sure, unsure
 
 
 class ProcedureDone(msgspec.Struct, frozen=True):
@@ -282,6 +303,7 @@ class ProcedureDone(msgspec.Struct, frozen=True):
         when: start of the procedure.
         end: its end, or its only day; a period's end decides for surgery.
         completed: false where it was begun and is not, or was not, carried through.
+        possible: what only an unverified or ambiguous code beside the others stands for.
     """
 
     source: Source
@@ -291,6 +313,16 @@ class ProcedureDone(msgspec.Struct, frozen=True):
     end: When | None
     doubtful: bool = False
     completed: bool = True
+    possible: frozenset[str] = NO_CONCEPTS
+
+    def parts(self) -> tuple[ProcedureDone, ...]:
+        """What its sure codes say and, apart from that, what the others may say."""
+        if not self.possible:
+            return (self,)
+        sure = msgspec.structs.replace(self, possible=NO_CONCEPTS)
+        return sure, msgspec.structs.replace(
+            sure, concepts=self.possible, strength=Strength.POSSIBLE
+        )
 
 
 class Scan(msgspec.Struct, frozen=True):

@@ -242,6 +242,7 @@ class ProgressionRule(RuleModel):
     course: CourseRule
     assessment: Results
     general: Results
+    other_criteria: Results
     progressive: tuple[Concept, ...]
     controlled: tuple[Concept, ...]
     general_worse: tuple[Concept, ...]

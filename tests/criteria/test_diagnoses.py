@@ -227,6 +227,13 @@ def _operation(on: str | None = None, code: Any = MAJOR, **elements: Any) -> Any
         ),
         case("an unverified code", ASK, chart(_operation(days_ago(10), coded("44120", CPT)))),
         case(
+            "an unverified code, surgery by category",
+            ASK,
+            chart(
+                _operation(days_ago(10), coded("44120", CPT), category=coded(SOME, SNOMED)),
+            ),
+        ),
+        case(
             "vascular access is a trap",
             ABSENT,
             chart(_operation(days_ago(10), coded("36556", CPT))),

@@ -433,6 +433,16 @@ def days(count: Any, *, start: Any = 400, **elements: Any) -> Any:
             chart(statement(EVEROLIMUS, days_ago(30))),
         ),
         case(
+            "detail 40: no start but an end",
+            "needs_confirmation",
+            chart(statement(EVEROLIMUS, None, days_ago(300))),
+        ),
+        case(
+            "detail 40: more than 31 days beside one with no start",
+            "not_met permanent",
+            chart(statement(EVEROLIMUS, None, days_ago(300)), days(32)),
+        ),
+        case(
             "detail 40: end unknown, started before",
             "needs_confirmation",
             chart(statement(EVEROLIMUS, days_ago(31))),

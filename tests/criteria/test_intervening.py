@@ -215,6 +215,13 @@ def test_everolimus(expected: str, content: Json, how: Json) -> None:
                 ("embolisation of an organ not named", coded("37243", CPT), "needs_confirmation"),
             ]
         ),
+        case(
+            "ablation by an unverified code, surgery by category",
+            "needs_confirmation",
+            chart(
+                procedure(coded("47382", CPT), "2023-01-01", category=coded("387713003", SNOMED))
+            ),
+        ),
         case("ablation before", "met by absence", chart(procedure("609232008", "2020-09-09"))),
         case(
             "ablation in preparation",

@@ -11,7 +11,9 @@ from typing import Any
 import pytest
 
 from tests.charts import (
+    ICD10CM,
     LOINC,
+    SNOMED,
     STRANGE,
     UCUM,
     Json,
@@ -690,6 +692,22 @@ GILBERT = condition("E80.4")
             "Gilbert's, refuted",
             "not_met new_data",
             chart(_bilirubin(1.8), condition("E80.4", verification="refuted")),
+        ),
+        case(
+            "Gilbert's by an unverified code beside another diagnosis",
+            "needs_confirmation",
+            chart(
+                _bilirubin(3.6),
+                condition(
+                    {
+                        "coding": [
+                            {"system": ICD10CM, "code": "B20"},
+                            {"system": SNOMED, "code": "27503000"},
+                        ]
+                    }
+                ),
+            ),
+            site={"gilbert_bilirubin_uln_multiple": 3},
         ),
         case("Gilbert's without a limit", "unknown", chart(_bilirubin(1.8, uln=None), GILBERT)),
         case(

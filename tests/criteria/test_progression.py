@@ -294,6 +294,17 @@ def test_recist(expected: str, content: Json, how: Json) -> None:
             )
             for name in ("iRECIST", "mRECIST", "PERCIST")
         ),
+        *(
+            case(
+                f"detail 42: {name} is general whatever the code",
+                "needs_confirmation",
+                course(
+                    recist("SD", "2021-09-27", method=words(name)),
+                    recist("PD", "2023-01-01", method=words(name)),
+                ),
+            )
+            for name in ("iRECIST", "mRECIST", "PERCIST")
+        ),
         case(
             "detail 42: RECIST told only in a report",
             "needs_confirmation",

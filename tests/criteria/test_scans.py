@@ -91,6 +91,21 @@ def _pet_report(on: str | None = "2026-05-04", text: str = "PET/CT", **elements:
             _scans(pet("2026-05-04", "", usedCode=[coded("A9587", HCPCS)])),
         ),
         case(
+            "tracer by an unverified code",
+            "needs_confirmation",
+            _scans(pet("2026-05-04", "", usedCode=[coded("A9592", HCPCS)])),
+        ),
+        case(
+            "unverified code and words",
+            "met",
+            _scans(pet("2026-05-04", "Cu-64 DOTATATE", usedCode=[coded("A9592", HCPCS)])),
+        ),
+        case(
+            "nothing but an unverified code of a tracer",
+            "needs_confirmation",
+            _scans(procedure(coded("A9592", HCPCS), "2026-05-04")),
+        ),
+        case(
             "study, tracer in the description",
             "met",
             _scans(_study(description="PET 68Ga-DOTATATE")),

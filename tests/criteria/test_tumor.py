@@ -31,6 +31,7 @@ from tests.charts import (
 
 CASES = ("expected", "content", "how")
 MIDGUT = "21306003"  # jejunum
+NCIT = "http://ncicb.nci.nih.gov/xml/owl/EVS/Thesaurus.owl"
 
 
 def _net(code: Any = "C7A.011", **elements: Any) -> Any:
@@ -202,6 +203,11 @@ def _stage(value: Any, on: str | None = "2020-03-01", **elements: Any) -> Any:
             "detail 16: stage by code",
             "met",
             chart(_stage(coded("2640006", SNOMED)), without="liver"),
+        ),
+        case(
+            "detail 16: stage by the code of mCODE",
+            "met",
+            chart(_stage(coded("C27971", NCIT)), without="liver"),
         ),
         case(
             "detail 16: Condition.stage",

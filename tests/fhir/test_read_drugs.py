@@ -315,7 +315,7 @@ def test_a_net_of_ingredients_is_followed_once() -> None:
         (UNKNOWN, {"effectivePeriod": {"start": "2022-01-01", "end": "soon"}}),
         (UNKNOWN, {"effectivePeriod": {"start": "soon", "end": "2022-01-31"}}),
         (UNKNOWN, {"effectivePeriod": {"start": 5, "end": "2022-01-31"}}),
-        (UNKNOWN, {"effectivePeriod": {"end": "2022-01-31"}}),
+        (ASK, {"effectivePeriod": {"end": "2022-01-31"}}),
         (UNKNOWN, {"effectivePeriod": {"start": "2022-02-01", "end": "2022-01-01"}}),
         (UNKNOWN, {"effectivePeriod": {"start": "2021-12-20", "end": "2022-01"}}),
         (ASK, {"effectivePeriod": {"start": "2022-01-01"}}),

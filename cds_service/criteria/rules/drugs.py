@@ -28,7 +28,9 @@ def exposure_days(rule: ExposureDaysRule, context: Context) -> Finding:
     """The union of the days on the drug, both ends included."""
     found = context.view.exposures(rule.drug)
     product = frozenset(rule.other_product)
-    own = [one for one in given(found) if not one.concepts & product]
+    undated = _without_start(rule, context)
+    counted = [one for one in given(found) if one.source.reference not in undated]
+    own = [one for one in counted if not one.concepts & product]
     other = [one for one in given(found) if one.concepts & product]
     unsure = not_given(found)
     clock = context.view.clock
@@ -39,8 +41,9 @@ def exposure_days(rule: ExposureDaysRule, context: Context) -> Finding:
         return Finding("beyond", tuple(own), values, stands=True)
     if other:
         return Finding("other_product", tuple(other), values)
-    if undated := [one for one in own if one.start is None]:
-        return Finding("undated", tuple(undated))
+    if undated:
+        facts = [one for one in given(found) if one.source.reference in undated]
+        return Finding("undated", tuple(facts))
     if len(at_most) > rule.maximum_days:
         values["start"] = ", ".join(shown_date(one.start) for one in own if _end_unknown(one))
         return Finding("end_unknown", tuple(own), values)
@@ -49,6 +52,16 @@ def exposure_days(rule: ExposureDaysRule, context: Context) -> Finding:
     if own:
         return Finding("within", tuple(own), values | {"days": str(len(at_most))})
     return Finding("none")
+
+
+def _without_start(rule: ExposureDaysRule, context: Context) -> frozenset[str]:
+    """References of what was given with no start recorded; its end alone makes no days."""
+    product = frozenset(rule.other_product)
+    return frozenset(
+        one.source.reference
+        for one in given(context.view.exposures(rule.drug, dated=False))
+        if not one.concepts & product and (one.start is None or one.start.open)
+    )
 
 
 def _end_unknown(one: Exposure) -> bool:

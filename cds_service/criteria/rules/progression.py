@@ -81,11 +81,15 @@ def _for_course(rule: ProgressionRule, course: Course, context: Context) -> Find
 
 
 def _assessments(rule: ProgressionRule, last: date, context: Context) -> _Assessments:
-    formal_facts = context.view.results(rule.assessment)
+    # Other criteria, where they are named, are none of RECIST, whatever the code.
+    other = frozenset(rule.other_criteria)
+    formal_facts = [
+        one for one in context.view.results(rule.assessment) if not one.concepts & other
+    ]
     general_facts = [
         one
-        for one in context.view.results(rule.general)
-        if not one.concepts.intersection(rule.assessment)
+        for one in context.view.results((*rule.general, *rule.other_criteria))
+        if one.concepts & other or not one.concepts.intersection(rule.assessment)
     ]
     formal = _after(last, formal_facts, rule.progressive, rule.controlled, rule)
     general = _after(last, general_facts, rule.general_worse, rule.general_controlled, rule)

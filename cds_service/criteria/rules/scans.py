@@ -27,9 +27,7 @@ def _read(rule: ScanRule, context: Context) -> _Scans:
     seen = [one for one in context.view.scans((*rule.scan, *rule.tracer)) if one.when is not None]
     wanted = [one for one in seen if one.tracer.intersection(rule.tracer)]
     nameless = [
-        one
-        for one in seen
-        if not (one.tracer | one.concepts).intersection((*rule.tracer, *rule.other_tracer))
+        one for one in seen if not one.tracer.intersection((*rule.tracer, *rule.other_tracer))
     ]
     return _Scans(newest(wanted), newest(nameless))
 
