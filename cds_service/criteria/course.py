@@ -96,8 +96,12 @@ def read_courses(rule: CourseRule, view: View) -> Courses:
     single = [one for one in given if one.start is not None and not _is_period(rule, one)]
     low = _course(rule, _cycles(single, rule.separate_event_days - 1))
     high = _course(rule, _cycles(single, rule.same_event_days))
-    uncertain = [one for one in records if one.strength is not Strength.GIVEN]
-    return Courses(low, high, undated, periods, (*uncertain, *_unnamed(rule, view, high)))
+    uncertain: tuple[Exposure | ProcedureDone, ...] = (
+        *(one for one in records if one.strength is not Strength.GIVEN),
+        *view.procedures(rule.unnamed_therapy),
+    )
+    beside = tuple(one for one in uncertain if not _is_known(rule, one, high))
+    return Courses(low, high, undated, periods, beside)
 
 
 def _is_period(rule: CourseRule, one: Exposure) -> bool:
@@ -131,12 +135,9 @@ def _course(rule: CourseRule, cycles: Sequence[Cycle]) -> Course | None:
     return Course(initial, tuple(cycles[len(initial) :]))
 
 
-def _unnamed(rule: CourseRule, view: View, course: Course | None) -> list[ProcedureDone]:
-    """Radionuclide therapies with no agent named, but for those that record a known cycle."""
-    days = [cycle.day for cycle in (course.cycles + course.later if course else ())]
-    return [
-        one
-        for one in view.procedures(rule.unnamed_therapy)
-        if one.when is None
-        or all(abs((one.when.first - day).days) > rule.same_event_days for day in days)
-    ]
+def _is_known(rule: CourseRule, one: Exposure | ProcedureDone, course: Course | None) -> bool:
+    """Whether a record only tells once more of a given cycle: its order, its administration."""
+    if one.when is None or course is None:
+        return False
+    days = [cycle.day for cycle in course.cycles + course.later]
+    return any(abs((one.when.first - day).days) <= rule.same_event_days for day in days)

@@ -12,12 +12,13 @@ from cds_service.fhir.elements import Coder, codings_of, in_years, number
 from cds_service.record.model import ReferenceRange
 from cds_service.record.units import UnitProblem
 
+# A limit may be stated in mass where the value is in moles: it is converted (detail 33).
+_ANY_PROPERTY = ""
 _SEXES = {"sex_male": "male", "sex_female": "female"}
 
 
 def read_ranges(
     view: views.ObservationView | views.Valued,
-    property_: str,
     quantity: str | None,
     broken: frozenset[str],
     coder: Coder,
@@ -25,7 +26,6 @@ def read_ranges(
     """The reference ranges of a result, as far as they can be read.
 
     Args:
-        property_: kind of property of the result's code.
         quantity: kind of measurement; None where it is none.
         broken: elements of the result that are there but cannot be read.
     """
@@ -35,7 +35,7 @@ def read_ranges(
         return (ReferenceRange(None, doubtful=True),)
     if not view.reference_range:
         return ()
-    limits = _Limits(quantity, property_, view.value_quantity, coder)
+    limits = _Limits(quantity, view.value_quantity, coder)
     return tuple(_range(one, limits) for one in view.reference_range)
 
 
@@ -43,7 +43,6 @@ class _Limits(msgspec.Struct, frozen=True):
     """How the limits of one result are read: a limit without a unit has the value's unit."""
 
     quantity: str
-    property: str
     value: views.QuantityView | None
     coder: Coder
 
@@ -56,7 +55,7 @@ class _Limits(msgspec.Struct, frozen=True):
             return None, "no number"
         unit = view if view.unit or view.code else self.value or view
         read = self.coder.units.read(
-            self.quantity, self.property, value, unit.unit, unit.code, unit.system
+            self.quantity, _ANY_PROPERTY, value, unit.unit, unit.code, unit.system
         )
         return (None, read.message) if isinstance(read, UnitProblem) else (read.value, None)
 

@@ -269,7 +269,7 @@ def _result(
         problem = known[1]
         # What may not decide is shown, and nothing more.
         value = _unusable(problem, value.original)
-    ranges = read_ranges(view, match.property, kind.quantity, broken, coder)
+    ranges = read_ranges(view, kind.quantity, broken, coder)
     if any(one.doubtful for one in ranges):
         issues.add("modifier", shared.reference, f"{name}: a reference range is not understood")
     issues.about_date(shared.when, shared.reference, name)

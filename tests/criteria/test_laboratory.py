@@ -566,6 +566,16 @@ GILBERT = condition("E80.4")
             chart(_bilirubin(1.79, uln=upper(12, "mg/L"))),
         ),
         case(
+            "detail 33: range in moles of a value in mass",
+            "met",
+            chart(_bilirubin(1.79, uln=upper(20.52, "umol/L"))),
+        ),
+        case(
+            "detail 33: range in moles of a value in mass, exactly",
+            "not_met new_data",
+            chart(_bilirubin(1.8, uln=upper(20.52, "umol/L"))),
+        ),
+        case(
             "detail 33: range in another unit, exactly",
             "not_met new_data",
             chart(_bilirubin(1.8, uln=upper(12, "mg/L"))),

@@ -250,6 +250,16 @@ UNNAMED = "399315003"
             _only(*_course(0), order(LUTATHERA)),
         ),
         case(
+            "the order of a given cycle, of its day, is the same event",
+            "not_met permanent",
+            _only(*_course(0, 56), order(LUTATHERA, _after(0)), order(LUTATHERA, _after(53))),
+        ),
+        case(
+            "an order four days before a cycle is another event",
+            "needs_confirmation",
+            _only(*_course(0, 56), order(LUTATHERA, _after(52))),
+        ),
+        case(
             "a period with no count",
             "needs_confirmation",
             _only(statement(LUTATHERA, _after(0), _after(168))),
