@@ -59,17 +59,23 @@ _ENTRY = msgspec.json.Decoder(_BundleEntry)
 _HEAD = msgspec.json.Decoder(_Head)
 _KIND = msgspec.json.Decoder(_Kind)
 _FINE = ("2", "3")
+_ESCAPE = b"\\u"
 _CUT = Partial("the file holds only a part of the search")
 # What a search may be for; a chart's types, and those that come with them.
 _SEARCHED = frozenset({*CHART_TYPES, "Medication", "Patient"})
 
 
 class _Found(msgspec.Struct):
-    """Entries, which types they leave incomplete (None for all), and what was wrong."""
+    """Entries, which types they leave incomplete (None for all), and what was wrong.
+
+    Args:
+        plain: by its bytes, no entry can be a Bundle or an OperationOutcome.
+    """
 
     entries: list[Entry]
     truncated: set[str | None]
     issues: list[DataIssue]
+    plain: bool = False
 
     def cut(self, kind: str | None, code: str, where: str, message: str) -> None:
         """Note that resources of a type (None for any) may be missing, and why."""
@@ -112,7 +118,7 @@ def _read(data: bytes, name: str) -> _Found:
         is_json = isinstance(error, msgspec.ValidationError)
         what = f"a FHIR Bundle: {error}" if is_json else "JSON"
         raise InputError(f"{name} is not {what}") from error
-    found = _Found([], set(), [])
+    found = _Found([], set(), [], _is_plain(data))
     if bundle.resource_type == "Bundle":
         _read_bundle(bundle, found)
     elif bundle.resource_type and len(data.splitlines()) == 1:
@@ -120,6 +126,11 @@ def _read(data: bytes, name: str) -> _Found:
     else:
         raise InputError(f"{name} is not a FHIR Bundle")
     return found
+
+
+def _is_plain(data: bytes) -> bool:
+    """Whether a Bundle holds no other Bundle and no OperationOutcome, as its bytes already show."""
+    return b"OperationOutcome" not in data and data.count(b"Bundle") <= 1 and _ESCAPE not in data
 
 
 def _bundle(data: bytes | msgspec.Raw) -> _Bundle:
@@ -227,14 +238,8 @@ def _text(raw: msgspec.Raw) -> str | None:
         return None
 
 
-def _may_be(raw: msgspec.Raw, *kinds: bytes) -> bool:
-    """Whether a resource may be of a type, by its bytes: decoding it to ask would cost more."""
-    text = bytes(raw)
-    return any(kind in text for kind in kinds) or b"\\u" in text
-
-
 def _read_resource(entry: Entry, where: str, own_type: str | None, found: _Found) -> None:
-    if not _may_be(entry.raw, b"OperationOutcome", b"Bundle"):
+    if found.plain:
         found.entries.append(entry)
         return
     kind = _kind(entry.raw)
@@ -297,7 +302,9 @@ def _choose(entries: list[Entry], patient: str | None, name: str) -> str:
 
 
 def _patient_id(entry: Entry) -> str | None:
-    if not _may_be(entry.raw, b'"Patient"') or _kind(entry.raw) != "Patient":
+    text = bytes(entry.raw)
+    # Decoding every resource to ask for its type would cost more than this.
+    if (b'"Patient"' not in text and _ESCAPE not in text) or _kind(text) != "Patient":
         return None
     try:
         return _HEAD.decode(repaired(bytes(entry.raw))).id
