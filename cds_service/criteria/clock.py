@@ -21,13 +21,14 @@ class Clock:
         today: the assumed enrolment date in the site's zone.
     """
 
-    __slots__ = ("flips", "today", "windows")
+    __slots__ = ("_starts", "flips", "today", "windows")
 
     def __init__(self, today: date) -> None:
         self.today = today
         self.flips: set[date] = set()
         # First days of the windows asked about: the days at which a vague date would matter.
         self.windows: set[date] = set()
+        self._starts: dict[int, date] = {}
 
     def note(self, day: date) -> None:
         """Note a day on which an answer changes; days up to today are of no interest."""
@@ -41,11 +42,15 @@ class Clock:
 
     def within_days(self, day: date, days: int) -> bool:
         """Whether ``0 <= today - day <= days``."""
-        self.windows.add(self.today - timedelta(days=days))
-        if not self.has_come(day):
+        start = self._starts.get(days)
+        if start is None:
+            start = self._starts[days] = self.today - timedelta(days=days)
+            self.windows.add(start)
+        # Most facts of a long chart are older, and no answer about those changes again.
+        if day < start or not self.has_come(day):
             return False
         self.note(day + timedelta(days=days + 1))
-        return (self.today - day).days <= days
+        return True
 
     def within_months(self, day: date, months: int) -> bool:
         """Whether the day is today or earlier and not before today minus calendar months."""

@@ -19,7 +19,7 @@ from cds_service.criteria.clock import Clock
 from cds_service.criteria.finding import Context, Finding, SiteFacts, Wording
 from cds_service.criteria.view import Fact, RecordIndex, Settled, View, possible_days
 from cds_service.record.dates import When
-from cds_service.record.model import Complete, Exposure, ProcedureDone
+from cds_service.record.model import Complete, Exposure, ProcedureDone, Record
 from cds_service.report import Basis, Change, Status
 from cds_service.trial.schema import CriterionSpec
 
@@ -224,11 +224,7 @@ def _cases(
 def _with_reads(judged: Judgement, index: RecordIndex, reads: set[str]) -> Judgement:
     """Take back what an incomplete read, or a resource that could not be read, may overturn."""
     record = index.record
-    judged.unread = tuple(
-        (name, state.reason)
-        for name in sorted(reads)
-        if not isinstance(state := record.reads.get(name, _NOT_ASKED), Complete)
-    )
+    judged.unread = tuple((name, _gap(record, name)) for name in sorted(reads - index.complete))
     judged.unreadable = tuple(
         dict.fromkeys(one.reference for one in record.unreadable if one.resource_type in reads)
     )
@@ -240,8 +236,7 @@ def _with_reads(judged: Judgement, index: RecordIndex, reads: set[str]) -> Judge
     return judged
 
 
-class _NotAsked(msgspec.Struct, frozen=True):
-    reason: str = "not asked for"
-
-
-_NOT_ASKED = _NotAsked()
+def _gap(record: Record, name: str) -> str:
+    """Why a read is not complete."""
+    state = record.reads.get(name)
+    return "not asked for" if state is None or isinstance(state, Complete) else state.reason

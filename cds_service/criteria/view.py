@@ -19,6 +19,7 @@ from cds_service.criteria.clock import Clock
 from cds_service.record.dates import When, add_months
 from cds_service.record.model import (
     AdverseEvent,
+    Complete,
     ConsentGiven,
     Diagnosis,
     Exposure,
@@ -47,7 +48,7 @@ F = TypeVar(
 class _ByConcept(Generic[F]):
     """Facts of one kind by each concept they carry."""
 
-    __slots__ = ("all", "by")
+    __slots__ = ("_found", "all", "by")
 
     def __init__(self, facts: Sequence[F], concepts: Iterable[frozenset[str]]) -> None:
         self.all: tuple[F, ...] = tuple(facts)
@@ -55,13 +56,17 @@ class _ByConcept(Generic[F]):
         for position, names in enumerate(concepts):
             for name in names:
                 self.by[name].append(position)
+        self._found: dict[tuple[str, ...], tuple[F, ...]] = {}
 
-    def having(self, wanted: Iterable[str]) -> list[F]:
+    def having(self, wanted: Iterable[str]) -> tuple[F, ...]:
         """The facts with any of the concepts, in the record's order."""
-        found: set[int] = set()
-        for name in wanted:
-            found.update(self.by.get(name, ()))
-        return [self.all[position] for position in sorted(found)]
+        # Rules ask the same again, for each day and each case.
+        key = tuple(wanted)
+        found = self._found.get(key)
+        if found is None:
+            positions = {position for name in key for position in self.by.get(name, ())}
+            found = self._found[key] = tuple(self.all[position] for position in sorted(positions))
+        return found
 
 
 class RecordIndex:
@@ -81,6 +86,9 @@ class RecordIndex:
             record.reports, (f.concepts | f.conclusion for f in record.reports)
         )
         self.consents = _ByConcept(record.consents, (f.concepts for f in record.consents))
+        self.complete = frozenset(
+            name for name, state in record.reads.items() if isinstance(state, Complete)
+        )
         # By identity: the few facts whose date is vague or which may not count at all.
         self.loose = frozenset(id(fact) for fact in _facts(record) if _is_loose(fact))
 
@@ -182,7 +190,7 @@ class View:
         Args:
             after: those surely dated on this day or before are of no interest.
         """
-        found = self._index.results.having(concepts)
+        found: Sequence[Result] = self._index.results.having(concepts)
         if after is not None:
             found = [one for one in found if one.when is None or one.when.last > after]
         return self._seen(found, ("Observation",), dated)
@@ -223,17 +231,17 @@ class View:
         loose = self._index.loose
         seen = []
         for fact in facts:
-            found = self._settle(fact, dated) if id(fact) in loose else self._up_to_today(fact)
-            if found is not None:
-                seen.append(found)
+            if id(fact) in loose:
+                found = self._settle(fact, dated)
+                if found is not None:
+                    seen.append(found)
+            elif (when := fact.when) is None:
+                seen.append(fact)
+            else:
+                self.exact_days.add(when.first)
+                if self.clock.has_come(when.first):
+                    seen.append(fact)
         return seen
-
-    def _up_to_today(self, fact: F) -> F | None:
-        when = fact.when
-        if when is None:
-            return fact
-        self.exact_days.add(when.first)
-        return fact if self.clock.has_come(when.first) else None
 
     def _settle(self, fact: F, dated: bool) -> F | None:  # noqa: FBT001
         when = fact.when

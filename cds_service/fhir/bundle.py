@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from urllib.parse import parse_qs, urlsplit
 
 import msgspec
@@ -31,9 +32,16 @@ class _BundleEntry(msgspec.Struct, rename="camel"):
     request: msgspec.Raw = _NOTHING
 
 
-class _Bundle(msgspec.Struct, rename="camel"):
+class _Envelope(msgspec.Struct, rename="camel"):
     resource_type: str | None = None
     link: msgspec.Raw = _NOTHING
+
+
+class _Bundle(_Envelope):
+    entry: list[_BundleEntry] | None = None
+
+
+class _LooseBundle(_Envelope):
     entry: list[msgspec.Raw] | None = None
 
 
@@ -55,11 +63,11 @@ class _Outcome(msgspec.Struct):
 
 
 _BUNDLE = msgspec.json.Decoder(_Bundle)
+_LOOSE_BUNDLE = msgspec.json.Decoder(_LooseBundle)
 _ENTRY = msgspec.json.Decoder(_BundleEntry)
 _HEAD = msgspec.json.Decoder(_Head)
 _KIND = msgspec.json.Decoder(_Kind)
 _FINE = ("2", "3")
-_ESCAPE = b"\\u"
 _CUT = Partial("the file holds only a part of the search")
 # What a search may be for; a chart's types, and those that come with them.
 _SEARCHED = frozenset({*CHART_TYPES, "Medication", "Patient"})
@@ -69,13 +77,19 @@ class _Found(msgspec.Struct):
     """Entries, which types they leave incomplete (None for all), and what was wrong.
 
     Args:
-        plain: by its bytes, no entry can be a Bundle or an OperationOutcome.
+        patients: those entries that are Patients.
     """
 
     entries: list[Entry]
     truncated: set[str | None]
     issues: list[DataIssue]
-    plain: bool = False
+    patients: list[Entry]
+
+    def add(self, entry: Entry, kind: str | None) -> None:
+        """Take in a resource of a type."""
+        self.entries.append(entry)
+        if kind == "Patient":
+            self.patients.append(entry)
 
     def cut(self, kind: str | None, code: str, where: str, message: str) -> None:
         """Note that resources of a type (None for any) may be missing, and why."""
@@ -96,7 +110,7 @@ def read_chart_file(data: bytes, patient: str | None, *, name: str = "input") ->
             that was chosen.
     """
     found = _read(data, name)
-    patient_id = _choose(found.entries, patient, name)
+    patient_id = _choose(found.patients, patient, name)
     all_cut = None in found.truncated
     reads: dict[str, Read] = {
         kind: _CUT if all_cut or kind in found.truncated else COMPLETE for kind in CHART_TYPES
@@ -111,36 +125,51 @@ def _read(data: bytes, name: str) -> _Found:
     if not data.strip():
         raise InputError(f"{name} is empty")
     try:
-        bundle = _bundle(data)
+        bundle, entries = _bundle(data)
     except UNDECODABLE as error:
         if _is_lines(data):
             return _read_lines(data, name)
         is_json = isinstance(error, msgspec.ValidationError)
         what = f"a FHIR Bundle: {error}" if is_json else "JSON"
         raise InputError(f"{name} is not {what}") from error
-    found = _Found([], set(), [], _is_plain(data))
+    found = _Found([], set(), [], [])
     if bundle.resource_type == "Bundle":
-        _read_bundle(bundle, found)
+        _read_bundle(bundle, entries, found)
     elif bundle.resource_type and len(data.splitlines()) == 1:
-        found.entries.append(Entry(msgspec.Raw(data)))
+        found.add(Entry(msgspec.Raw(data)), bundle.resource_type)
     else:
         raise InputError(f"{name} is not a FHIR Bundle")
     return found
 
 
-def _is_plain(data: bytes) -> bool:
-    """Whether a Bundle holds no other Bundle and no OperationOutcome, as its bytes already show."""
-    return b"OperationOutcome" not in data and data.count(b"Bundle") <= 1 and _ESCAPE not in data
-
-
-def _bundle(data: bytes | msgspec.Raw) -> _Bundle:
-    """Decode a Bundle; one resource that is nested without end does not hide the others."""
+def _bundle(data: bytes | msgspec.Raw) -> tuple[_Envelope, list[_BundleEntry | None]]:
+    """Decode a Bundle and its entries; None for one that is no entry."""
     try:
-        return _BUNDLE.decode(data)
+        bundle = _BUNDLE.decode(data)
+    except UNDECODABLE:
+        return _bundle_one_by_one(data)
+    return bundle, [*(bundle.entry or ())]
+
+
+def _bundle_one_by_one(data: bytes | msgspec.Raw) -> tuple[_Envelope, list[_BundleEntry | None]]:
+    """The same where something in it is odd: slower, and an odd entry costs only itself.
+
+    One resource that is nested without end does not hide the others either.
+    """
+    try:
+        bundle = _LOOSE_BUNDLE.decode(data)
     except msgspec.ValidationError:
         raise
     except UNDECODABLE:
-        return _BUNDLE.decode(repaired(bytes(data)))
+        bundle = _LOOSE_BUNDLE.decode(repaired(bytes(data)))
+    return bundle, [_entry(raw) for raw in bundle.entry or ()]
+
+
+def _entry(raw: msgspec.Raw) -> _BundleEntry | None:
+    try:
+        return _ENTRY.decode(raw)
+    except UNDECODABLE:
+        return None
 
 
 # --- NDJSON ------------------------------------------------------------------------------------
@@ -167,7 +196,7 @@ def _kind(raw: bytes | msgspec.Raw) -> str | None:
 
 
 def _read_lines(data: bytes, name: str) -> _Found:
-    found = _Found([], set(), [])
+    found = _Found([], set(), [], [])
     for number, line in enumerate(data.splitlines(), start=1):
         if not line.strip():
             continue
@@ -183,17 +212,17 @@ def _read_lines(data: bytes, name: str) -> _Found:
 # --- Bundles -----------------------------------------------------------------------------------
 
 
-def _read_bundle(bundle: _Bundle, found: _Found) -> None:
+def _read_bundle(bundle: _Envelope, entries: Sequence[_BundleEntry | None], found: _Found) -> None:
     links = _links(bundle, found)
     own_type = _self_type(links)
     if any(link.relation == "next" for link in links):
         message = "the Bundle has a next page that is not in the file"
         found.cut(own_type, "truncated", own_type or "Bundle", message)
-    for position, raw in enumerate(bundle.entry or ()):
-        _read_entry(raw, f"Bundle.entry[{position}]", own_type, found)
+    for position, entry in enumerate(entries):
+        _read_entry(entry, f"Bundle.entry[{position}]", own_type, found)
 
 
-def _links(bundle: _Bundle, found: _Found) -> list[_Link]:
+def _links(bundle: _Envelope, found: _Found) -> list[_Link]:
     if not bytes(bundle.link):
         return []
     try:
@@ -203,10 +232,10 @@ def _links(bundle: _Bundle, found: _Found) -> list[_Link]:
         return []
 
 
-def _read_entry(raw: msgspec.Raw, where: str, own_type: str | None, found: _Found) -> None:
-    try:
-        entry = _ENTRY.decode(raw)
-    except UNDECODABLE:
+def _read_entry(
+    entry: _BundleEntry | None, where: str, own_type: str | None, found: _Found
+) -> None:
+    if entry is None:
         found.cut(None, "broken-entry", where, "is no entry")
         return
     status = _status(entry)
@@ -239,9 +268,6 @@ def _text(raw: msgspec.Raw) -> str | None:
 
 
 def _read_resource(entry: Entry, where: str, own_type: str | None, found: _Found) -> None:
-    if found.plain:
-        found.entries.append(entry)
-        return
     kind = _kind(entry.raw)
     if kind == "OperationOutcome":
         if _is_error(entry.raw):
@@ -249,15 +275,15 @@ def _read_resource(entry: Entry, where: str, own_type: str | None, found: _Found
             found.cut(own_type, "truncated", own_type or "Bundle", message)
         return
     if kind != "Bundle":
-        found.entries.append(entry)
+        found.add(entry, kind)
         return
     # A batch response holds the searchsets it was asked for.
     try:
-        inner = _bundle(entry.raw)
+        inner, entries = _bundle(entry.raw)
     except UNDECODABLE:
         found.cut(None, "broken-entry", where, "is a Bundle that cannot be read")
         return
-    _read_bundle(inner, found)
+    _read_bundle(inner, entries, found)
 
 
 def _is_error(raw: msgspec.Raw) -> bool:
@@ -287,8 +313,8 @@ def _self_type(links: list[_Link]) -> str | None:
 # --- The patient -------------------------------------------------------------------------------
 
 
-def _choose(entries: list[Entry], patient: str | None, name: str) -> str:
-    ids = list(dict.fromkeys(id_ for entry in entries if (id_ := _patient_id(entry))))
+def _choose(patients: Iterable[Entry], patient: str | None, name: str) -> str:
+    ids = list(dict.fromkeys(id_ for entry in patients if (id_ := _id(entry))))
     if not ids:
         raise InputError(f"{name} holds no Patient")
     if patient is not None:
@@ -301,11 +327,7 @@ def _choose(entries: list[Entry], patient: str | None, name: str) -> str:
     return ids[0]
 
 
-def _patient_id(entry: Entry) -> str | None:
-    text = bytes(entry.raw)
-    # Decoding every resource to ask for its type would cost more than this.
-    if (b'"Patient"' not in text and _ESCAPE not in text) or _kind(text) != "Patient":
-        return None
+def _id(entry: Entry) -> str | None:
     try:
         return _HEAD.decode(repaired(bytes(entry.raw))).id
     except UNDECODABLE:

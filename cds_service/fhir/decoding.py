@@ -26,6 +26,13 @@ _TYPES: dict[str, type[views.Resource]] = {
 _DECODER: msgspec.json.Decoder[views.View] = msgspec.json.Decoder(views.View)
 
 
+class _Head(msgspec.Struct, rename="camel"):
+    resource_type: str | None = None
+
+
+_HEAD: Final = msgspec.json.Decoder(_Head)
+
+
 class Decoded(msgspec.Struct):
     """One entry, decoded.
 
@@ -46,8 +53,19 @@ def decode(raw: msgspec.Raw | bytes) -> Decoded:
     try:
         view = _DECODER.decode(raw)
     except UNDECODABLE:
-        return _salvage(bytes(raw))
+        # Most of what does not fit is of a type that is not read, and nothing is wrong with it.
+        unread = _unread_type(raw)
+        return _salvage(bytes(raw)) if unread is None else Decoded(None, unread)
     return Decoded(view, view.__struct_config__.tag)  # type: ignore[arg-type]
+
+
+def _unread_type(raw: msgspec.Raw | bytes) -> str | None:
+    """The type of a resource of no type that is read; None where it may be any other case."""
+    try:
+        name = _HEAD.decode(raw).resource_type
+    except UNDECODABLE:
+        return None
+    return name if name and name not in _TYPES and _TYPE_NAME.fullmatch(name) else None
 
 
 def _salvage(raw: bytes) -> Decoded:

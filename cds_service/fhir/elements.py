@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Hashable, Iterable, Sequence
 from datetime import timedelta, tzinfo
 from decimal import Decimal, InvalidOperation
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -15,12 +15,17 @@ from cds_service.record.dates import FIRST_DAY, LAST_DAY, When, parse_when
 from cds_service.record.model import NO_CONCEPTS, Coding, DataIssue, Source, Unreadable
 from cds_service.record.units import UnitBook
 
+T = TypeVar("T")
+
 # Words longer than this are prose, and prose is no coded answer.
 _LONGEST_ANSWER = 60
 # Numbers beyond this many digits before or after the point are no measured value.
 _MOST_DIGITS = 40
+_NUMBER_STARTS = b"-0123456789"
 _MOST_KNOWN_WORDS = 20_000
 _MOST_KINDS = 5_000
+# Longer ones, in bytes, hold prose, which does not recur.
+_LONGEST_KIND = 2_000
 _YEARS = frozenset({"a", "year", "years", "yr", "yrs"})
 # Elements that, unreadable, leave open whether a resource means what it seems to, or is about whom.
 UNSURE = frozenset({"modifierExtension", "implicitRules", "subject", "patient"})
@@ -51,18 +56,31 @@ class Issues:
 
 
 class Kinds:
-    """What was worked out before, by shape; bounded, since senders choose the shapes."""
+    """What was worked out before; bounded, since senders choose what is asked.
+
+    Charts repeat few codes and words. The keys are such elements, never values or dates.
+    """
 
     def __init__(self) -> None:
-        self._known: dict[Any, Any] = {}
+        self._known: dict[Hashable, Any] = {}
 
-    def get(self, key: Any) -> Any:
-        """What was kept; None where nothing was."""
-        return self._known.get(key)
+    def once(self, key: Hashable, work_out: Callable[[], T]) -> T:
+        """What was kept under a key; what is worked out now where nothing was.
 
-    def keep(self, key: Any, found: Any) -> None:
-        """Keep something worked out; a full store starts anew."""
+        Args:
+            key: everything that the work depends on, with a name for the work before it.
+        """
+        found: T | None = self._known.get(key)
+        if found is None:
+            found = work_out()
+            self._keep(key, found)
+        return found
+
+    def _keep(self, key: Hashable, found: Any) -> None:
+        if len(msgspec.msgpack.encode(key)) > _LONGEST_KIND:
+            return
         if len(self._known) >= _MOST_KINDS:
+            # A full store starts anew.
             self._known.clear()
         self._known[key] = found
 
@@ -175,13 +193,6 @@ def codings_of(concept: views.CodeableConcept | None) -> tuple[Coding, ...]:
     return tuple(Coding(one.system, one.code, one.display) for one in concept.coding or ())
 
 
-def shape(concept: views.CodeableConcept | None) -> Any:
-    """A CodeableConcept as a key: two with the same one say the same."""
-    if concept is None:
-        return None
-    return concept.text, tuple((c.system, c.code, c.display) for c in concept.coding or ())
-
-
 def words_of(concepts: Iterable[views.CodeableConcept | None]) -> list[str]:
     """The texts and displays of some CodeableConcepts."""
     found: list[str] = []
@@ -233,7 +244,7 @@ def modified(view: views.Resource, *elements: views.Annotated | None) -> bool:
 
 def relative(reference: str) -> str:
     """A reference without its version: ``Patient/2/_history/3`` names ``Patient/2``."""
-    return reference.split("/_history/", 1)[0]
+    return reference.partition("/_history/")[0]
 
 
 def references(found: Iterable[views.Reference] | None) -> tuple[str, ...]:
@@ -292,12 +303,15 @@ def in_years(age: views.QuantityView) -> bool:
 def number(raw: msgspec.Raw) -> Decimal | None:
     """A JSON number as an exact Decimal; None for anything else (a string is no number)."""
     text = bytes(raw)
-    if not text or text[:1] not in b"-0123456789":
+    if not text or text[0] not in _NUMBER_STARTS:
         return None
     try:
         value = Decimal(text.decode("ascii"))
     except (InvalidOperation, UnicodeDecodeError, ValueError):
         return None
+    if len(text) <= _MOST_DIGITS and b"e" not in text and b"E" not in text:
+        # So few characters without an exponent are neither too many digits nor too large.
+        return value
     if not value.is_finite() or len(value.as_tuple().digits) > _MOST_DIGITS:
         return None
     return value if abs(value.adjusted()) <= _MOST_DIGITS else None

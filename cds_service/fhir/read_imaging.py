@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from cds_service.fhir import views
 from cds_service.fhir.elements import (
     UNSURE,
@@ -18,6 +20,7 @@ from cds_service.fhir.read_drugs import (
     procedure_times,
     procedure_unclear,
 )
+from cds_service.record.codes import Match
 from cds_service.record.dates import When, unreadable_when
 from cds_service.record.model import NO_CONCEPTS, Report, Scan
 
@@ -41,9 +44,7 @@ def read_scan(
     if _is_undone(view):
         return None
     coded, texts = _what(view)
-    match = coder.match(*coded)
-    # A code that is not verified may make it a scan, and names no tracer.
-    sure = match.concepts - match.possible | coder.words("tracer", [*texts, " ".join(texts)])
+    match, sure = _recognise(view, coded, texts, coder)
     conclusion = view.conclusion if isinstance(view, views.DiagnosticReportView) else None
     if conclusion and "pet" in sure and not _only(sure, _TRACERS, coder):
         # A conclusion also tells of earlier scans: it names a tracer only where nothing else does.
@@ -68,6 +69,25 @@ def read_scan(
         links=_links(view),
         doubtful=doubtful,
     )
+
+
+def _recognise(
+    view: _Imaging, coded: Sequence[views.CodeableConcept], texts: Sequence[str], coder: Coder
+) -> tuple[Match, frozenset[str]]:
+    """What some imaging is, and which of that is sure."""
+    if isinstance(view, views.ImagingStudyView):
+        # Its words are free text, and those do not recur.
+        return _named(coded, texts, coder)
+    return coder.kinds.once(("imaging", *coded), lambda: _named(coded, texts, coder))
+
+
+def _named(
+    coded: Sequence[views.CodeableConcept], texts: Sequence[str], coder: Coder
+) -> tuple[Match, frozenset[str]]:
+    match = coder.match(*coded)
+    # A code that is not verified may make it a scan, and names no tracer.
+    sure = match.concepts - match.possible | coder.words("tracer", [*texts, " ".join(texts)])
+    return match, sure
 
 
 def _only(concepts: frozenset[str], roots: tuple[str, ...], coder: Coder) -> frozenset[str]:
@@ -109,7 +129,7 @@ def _what(view: _Imaging) -> tuple[list[views.CodeableConcept], list[str]]:
         case views.ImagingStudyView():
             series = view.series or ()
             modalities = [*(view.modality or ()), *(s.modality for s in series if s.modality)]
-            coded = [*(view.procedure_code or ()), views.CodeableConcept(coding=modalities)]
+            coded = [*(view.procedure_code or ()), views.CodeableConcept(tuple(modalities))]
             texts = [view.description, *(one.description for one in series)]
             return coded, [*words_of(view.procedure_code or ()), *(t for t in texts if t)]
         case _:
@@ -174,14 +194,14 @@ def read_report(
     """Read a report for its conclusion: a pathology report, or one that tells a RECIST response."""
     if _is_undone(view):
         return None
-    concepts = coder.concepts(view.code, *(view.category or ()))
-    texts = words_of([view.code, *(view.category or ()), *(view.conclusion_code or ())])
+    coded = (view.code, *(view.category or ()))
+    concluded = tuple(view.conclusion_code or ())
+    concepts, conclusion = coder.kinds.once(
+        ("report", *coded, None, *concluded), lambda: _reported(coded, concluded, coder)
+    )
     if view.conclusion:
-        texts.append(view.conclusion)
-    concepts |= coder.words("assessment", texts)
-    conclusion = coder.concepts(*(view.conclusion_code or ()))
-    conclusion |= coder.words("pathology", [view.conclusion] if view.conclusion else [])
-    conclusion |= coder.words("pathology", words_of(view.conclusion_code or ()))
+        concepts |= coder.words("assessment", [view.conclusion])
+        conclusion |= coder.words("pathology", [view.conclusion])
     if not concepts:
         return None
     doubtful = _is_unclear(view, broken) or bool(broken & {"conclusion", "conclusionCode"})
@@ -194,3 +214,14 @@ def read_report(
         conclusion=conclusion,
         doubtful=doubtful,
     )
+
+
+def _reported(
+    coded: Sequence[views.CodeableConcept | None],
+    concluded: Sequence[views.CodeableConcept],
+    coder: Coder,
+) -> tuple[frozenset[str], frozenset[str]]:
+    """What kind of report it is and what it concludes, as far as codes and their words say."""
+    concepts = coder.concepts(*coded) | coder.words("assessment", words_of([*coded, *concluded]))
+    conclusion = coder.concepts(*concluded) | coder.words("pathology", words_of(concluded))
+    return concepts, conclusion

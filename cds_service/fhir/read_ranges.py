@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable
 from decimal import Decimal
 
 import msgspec
@@ -36,7 +36,36 @@ def read_ranges(
     if not view.reference_range:
         return ()
     limits = _Limits(quantity, view.value_quantity, coder)
-    return tuple(_range(one, limits) for one in view.reference_range)
+    return tuple(_known_range(one, limits) for one in view.reference_range)
+
+
+def _known_range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:
+    """A laboratory sends the same few ranges with every result."""
+    return limits.coder.kinds.once(_key(view, limits), lambda: _range(view, limits))
+
+
+def _key(view: views.ReferenceRangeView, limits: _Limits) -> Hashable:
+    """Everything that a range is read from."""
+    age = view.age
+    return (
+        "range",
+        limits.quantity,
+        _unit(limits.value),
+        _amount(view.low),
+        _amount(view.high),
+        view.type,
+        tuple(view.applies_to or ()),
+        age and (_amount(age.low), _amount(age.high)),
+        bool(view.modifier_extension),
+    )
+
+
+def _unit(view: views.QuantityView | None) -> Hashable:
+    return view and (view.unit, view.code, view.system)
+
+
+def _amount(view: views.QuantityView | None) -> Hashable:
+    return view and (bytes(view.value), view.unit, view.code, view.system)
 
 
 class _Limits(msgspec.Struct, frozen=True):

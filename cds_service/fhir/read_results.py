@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from datetime import datetime
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
@@ -21,7 +23,6 @@ from cds_service.fhir.elements import (
     references,
     relative,
     says_nothing,
-    shape,
     shown,
     words_of,
 )
@@ -43,11 +44,12 @@ _FINAL = frozenset({"final", "amended", "corrected"})
 _NOT_FINAL = frozenset({"registered", "preliminary", "cancelled", "entered-in-error", "unknown"})
 # The domains of the word table whose exact words are answers.
 ANSWER_DOMAINS = ("response", "status", "grade", "stage", "presence", "nyha", "ecog", "ctcae_grade")
-_VALUES = (
+_VALUES = frozenset({
     "valueQuantity", "valueCodeableConcept", "valueString", "valueBoolean", "valueInteger",
     "valueDateTime", "valueRange", "valueRatio", "valueSampledData", "valueTime", "valuePeriod",
-)  # fmt: skip
-_DATES = ("effectiveDateTime", "effectiveInstant", "effectivePeriod", "effectiveTiming")
+    "dataAbsentReason",
+})  # fmt: skip
+_DATES = frozenset({"effectiveDateTime", "effectiveInstant", "effectivePeriod", "effectiveTiming"})
 _Valued = views.ObservationView | views.Valued
 
 
@@ -56,6 +58,7 @@ class _Kind(msgspec.Struct, frozen=True):
 
     Args:
         labels: what tells one graded finding from another: the codes, or else the words.
+        silent: neither a code nor a word says what it is.
     """
 
     match: Match
@@ -63,6 +66,7 @@ class _Kind(msgspec.Struct, frozen=True):
     name: str
     labels: tuple[str, ...]
     codes: tuple[Coding, ...]
+    silent: bool
 
 
 class _Shared(msgspec.Struct, frozen=True):
@@ -79,7 +83,7 @@ class _Shared(msgspec.Struct, frozen=True):
     category: views.CodeableConcept | None = None
 
 
-class _Value(msgspec.Struct, frozen=True):
+class _Value(msgspec.Struct):
     """A value, read."""
 
     state: ResultState
@@ -110,36 +114,34 @@ def read_results(
     """
     if view.status in _NOT_FINAL:
         return []
-    parts = list(_parts(view, broken))
-    codes = [view.code, *(part.code for part, _ in parts)]
-    if "component" in broken or any(says_nothing(code) for code in codes):
+    kind = _kind(coder, view.code, view.method, view.category or ())
+    parts = list(_parts(view, broken, coder)) if view.component else []
+    if "component" in broken or kind.silent or any(part.kind.silent for part in parts):
         issues.cannot_read(
             reference, "Observation", "what was observed is missing or cannot be read"
         )
-    kind = _kind(coder, view.code, view.method, view.category or ())
-    known = [
-        (part, names, part_kind)
-        for part, names in parts
-        if (part_kind := _kind(coder, part.code)).match.concepts
-    ]
+    known = [part for part in parts if part.kind.match.concepts]
     if not kind.match.concepts and not known:
         return []
     shared = _shared(view, broken, reference, coder, own, kind)
     found = [_result(view, kind, broken, shared, coder, issues)] if kind.match.concepts else []
-    found += [
-        _result(part, part_kind, names, shared, coder, issues) for part, names, part_kind in known
-    ]
+    found += [_result(part.view, part.kind, part.broken, shared, coder, issues) for part in known]
     return found
 
 
-def _parts(
-    view: views.ObservationView, broken: frozenset[str]
-) -> Iterator[tuple[views.Valued, frozenset[str]]]:
-    """The components, each with the names of its own broken elements."""
+class _Part(msgspec.Struct, frozen=True):
+    """A component, with the names of its own broken elements."""
+
+    view: views.Valued
+    kind: _Kind
+    broken: frozenset[str]
+
+
+def _parts(view: views.ObservationView, broken: frozenset[str], coder: Coder) -> Iterator[_Part]:
     for position, part in enumerate(view.component or ()):
         place = f"{component_name(position)}."
         names = (name.removeprefix(place) for name in broken if name.startswith(place))
-        yield part, frozenset(names)
+        yield _Part(part, _kind(coder, part.code), frozenset(names))
 
 
 def _kind(
@@ -149,19 +151,26 @@ def _kind(
     category: Sequence[views.CodeableConcept] = (),
 ) -> _Kind:
     """What an Observation or a component is about."""
-    key = (shape(code), shape(method), tuple(shape(one) for one in category))
-    found: _Kind | None = coder.kinds.get(key)
-    if found is None:
-        match = _recognise(coder, code, method, category)
-        found = _Kind(
-            match,
-            coder.codes.quantity_of(match.concepts),
-            coder.name(match.concepts),
-            _labels(code),
-            codings_of(code),
-        )
-        coder.kinds.keep(key, found)
-    return found
+    return coder.kinds.once(
+        ("observed", code, method, *category), lambda: _new_kind(coder, code, method, category)
+    )
+
+
+def _new_kind(
+    coder: Coder,
+    code: views.CodeableConcept | None,
+    method: views.CodeableConcept | None,
+    category: Sequence[views.CodeableConcept],
+) -> _Kind:
+    match = _recognise(coder, code, method, category)
+    return _Kind(
+        match,
+        coder.codes.quantity_of(match.concepts),
+        coder.name(match.concepts),
+        _labels(code),
+        codings_of(code),
+        says_nothing(code),
+    )
 
 
 def _recognise(
@@ -188,26 +197,38 @@ def _shared(
     own: frozenset[str],
     kind: _Kind,
 ) -> _Shared:
-    specimen = relative(view.specimen.reference or "") if view.specimen else ""
-    if specimen.startswith("#"):
-        specimen = f"{reference}{specimen}"
-    effective = view.effective_date_time or view.effective_instant
-    moment = coder.when(effective)
-    sampled = [f"time {moment.instant or moment.text}"] if moment and not moment.unreadable else []
-    if view.effective_period is not None:
-        sampled.append(f"period {view.effective_period.start}/{view.effective_period.end}")
-    if specimen:
-        sampled.append(f"specimen {specimen}")
+    moment = coder.when(view.effective_date_time or view.effective_instant)
+    linked = view.part_of or view.derived_from
     return _Shared(
         reference=reference,
         when=_when(view, broken, coder),
         problem=_problem(view, broken, own),
-        sampled=tuple(sampled),
-        part_of=references([*(view.part_of or ()), *(view.derived_from or ())]),
+        sampled=_sampled(view, moment, reference),
+        part_of=references([*(view.part_of or ()), *(view.derived_from or ())]) if linked else (),
         labels=kind.labels,
         body_site=coder.concepts(view.body_site) if view.body_site else NO_CONCEPTS,
         method=coder.concepts(view.method) if view.method else NO_CONCEPTS,
     )
+
+
+def _sampled(view: views.ObservationView, moment: When | None, reference: str) -> tuple[str, ...]:
+    """What tells the sampling: its time, its period, its specimen."""
+    sampled = []
+    if moment is not None and not moment.unreadable:
+        sampled.append(_time_text(moment.instant or moment.text))
+    if view.effective_period is not None:
+        sampled.append(f"period {view.effective_period.start}/{view.effective_period.end}")
+    specimen = relative(view.specimen.reference or "") if view.specimen else ""
+    if specimen:
+        place = reference if specimen.startswith("#") else ""
+        sampled.append(f"specimen {place}{specimen}")
+    return tuple(sampled)
+
+
+# The results of one panel share their time.
+@lru_cache(maxsize=4096)
+def _time_text(moment: datetime | str) -> str:
+    return f"time {moment}"
 
 
 def _labels(code: views.CodeableConcept | None) -> tuple[str, ...]:
@@ -226,15 +247,18 @@ def _problem(
         return "modifier", "it has a modifier or a subject that is not understood"
     if broken & {"bodySite", "method"}:
         return "unusable-value", "what it was measured on, or how, cannot be read"
-    if "focus" in broken or any(
-        one.reference is None or relative(one.reference) not in own for one in view.focus or ()
-    ):
+    focus = view.focus
+    if "focus" in broken or (focus and not all(_is_own(one.reference, own) for one in focus)):
         return "other-focus", "its focus is someone or something else"
     return None
 
 
+def _is_own(named: str | None, own: frozenset[str]) -> bool:
+    return named is not None and relative(named) in own
+
+
 def _when(view: views.ObservationView, broken: frozenset[str], coder: Coder) -> When | None:
-    if broken.intersection(_DATES):
+    if broken & _DATES:
         return unreadable_when("")
     if view.effective_period is not None:
         found = period_end(view.effective_period, coder)
@@ -273,18 +297,19 @@ def _result(
     if any(one.doubtful for one in ranges):
         issues.add("modifier", shared.reference, f"{name}: a reference range is not understood")
     issues.about_date(shared.when, shared.reference, name)
+    # A struct with this many fields takes five times as long to make with all of them by name.
     return Result(
-        source=Source(shared.reference, name, kind.codes, _notes(shared.when)),
-        concepts=match.concepts,
-        when=shared.when,
-        state=value.state,
-        problem=problem,
-        amount=value.amount,
-        unit=value.unit,
-        original=value.original,
-        normalized=value.normalized,
-        answers=value.answers,
-        words=value.words,
+        Source(shared.reference, name, kind.codes, _notes(shared.when)),
+        match.concepts,
+        shared.when,
+        value.state,
+        problem,
+        value.amount,
+        value.unit,
+        value.original,
+        value.normalized,
+        value.answers,
+        value.words,
         sampled=shared.sampled,
         labels=(*shared.labels, *kind.labels) if isinstance(view, views.Valued) else shared.labels,
         ranges=ranges,
@@ -318,7 +343,7 @@ def _notes(when: When | None) -> tuple[str, ...]:
 
 
 def _value(view: _Valued, kind: _Kind, broken: frozenset[str], coder: Coder) -> _Value:
-    if broken.intersection(_VALUES) or "dataAbsentReason" in broken:
+    if broken & _VALUES:
         return _unusable("its value cannot be read")
     if view.data_absent_reason is not None:
         return _Value(ResultState.EMPTY)
@@ -342,8 +367,9 @@ def _measured(view: _Valued, quantity: str | None, match: Match, coder: Coder) -
         text = str(view.value_integer)
         return _amount(Decimal(text), views.QuantityView(), quantity, match, coder, text)
     value = _quantity(view.value_quantity, quantity, match, coder)
-    said = coder.concepts(*view.interpretation) if view.interpretation else NO_CONCEPTS
-    return msgspec.structs.replace(value, answers=value.answers | said)
+    if view.interpretation:
+        value.answers |= coder.concepts(*view.interpretation)
+    return value
 
 
 def _told(view: _Valued) -> tuple[list[views.CodeableConcept], list[str]]:

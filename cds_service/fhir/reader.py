@@ -48,6 +48,8 @@ from cds_service.record.model import (
 from cds_service.record.units import UnitBook
 
 T = TypeVar("T")
+# Who the chart is about, and what drugs are made of: no facts by themselves.
+_NO_FACTS = (views.PatientView, views.MedicationView)
 _MOST_VERSION_DIGITS = 12
 
 
@@ -150,7 +152,7 @@ class Reader:
         issues: Issues,
     ) -> None:
         view, broken, reference = item.decoded.view, item.decoded.broken, item.reference
-        if view is None or isinstance(view, views.PatientView | views.MedicationView):
+        if view is None or isinstance(view, _NO_FACTS):
             return
         if not _belongs(view, broken, reference, own, issues):
             return
@@ -208,8 +210,11 @@ def _medication_read(reads: dict[str, Read]) -> None:
 
 
 def _decode(chart: Chart, issues: Issues) -> list[_Item]:
-    """Decode every entry; the same resource twice counts once, the newest version decides."""
-    by_reference: dict[str, tuple[_Item, bytes]] = {}
+    """Decode every entry; the same resource twice counts once, the newest version decides.
+
+    In the order of their references, so that no report depends on how a chart was paged or sorted.
+    """
+    by_reference: dict[str, tuple[_Item, msgspec.Raw]] = {}
     loose: list[_Item] = []
     for position, entry in enumerate(chart.entries):
         decoded = decoding.decode(entry.raw)
@@ -221,7 +226,7 @@ def _decode(chart: Chart, issues: Issues) -> list[_Item]:
             loose.append(item)
             continue
         known = by_reference.get(item.reference)
-        raw = bytes(entry.raw)
+        raw = entry.raw
         if known is None:
             by_reference[item.reference] = (item, raw)
         elif _is_same(known[1], raw):
@@ -234,7 +239,8 @@ def _decode(chart: Chart, issues: Issues) -> list[_Item]:
             message = "two versions with no order; both are used"
             issues.add("conflicting-versions", item.reference, message)
             loose.append(item)
-    return [*(item for item, _ in by_reference.values()), *loose]
+    items = [*(item for item, _ in by_reference.values()), *loose]
+    return sorted(items, key=lambda item: item.reference)
 
 
 # What other FHIR versions call a resource that is read.
@@ -261,7 +267,7 @@ def _reference(entry: Entry, decoded: decoding.Decoded, position: int) -> str:
     return entry.full_url or f"{decoded.resource_type} (entry {position + 1})"
 
 
-def _is_same(one: bytes, other: bytes) -> bool:
+def _is_same(one: msgspec.Raw, other: msgspec.Raw) -> bool:
     """Whether two say the same, but for blanks and the order of elements."""
     if one == other:
         return True

@@ -17,14 +17,17 @@ class Extension(msgspec.Struct, rename="camel"):
     value_codeable_concept: CodeableConcept | None = None
 
 
-class CodingView(msgspec.Struct):
+# Immutable, so that what they stand for can be looked up by them, and worked out once.
+
+
+class CodingView(msgspec.Struct, frozen=True, gc=False):
     system: str | None = None
     code: str | None = None
     display: str | None = None
 
 
-class CodeableConcept(msgspec.Struct):
-    coding: list[CodingView] | None = None
+class CodeableConcept(msgspec.Struct, frozen=True, gc=False):
+    coding: tuple[CodingView, ...] | None = None
     text: str | None = None
 
 
