@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,17 +12,16 @@ from typing import Any
 
 from benchmarks.charts import RELEVANT, bundle_bytes, chart
 from benchmarks.table import Table
-from cds_service.app import create_app
 from cds_service.criteria.evaluate import Evaluator
 from cds_service.criteria.finding import SiteFacts
 from cds_service.fhir.bundle import read_chart_file
 from cds_service.fhir.reader import Reader
+from cds_service.operations.garbage import few_collections
 from cds_service.record.codes import CodeBook
 from cds_service.record.tables import load_tables
 from cds_service.record.units import UnitBook
 from cds_service.report import Version, report_json
 from cds_service.screening import Screener, _Words
-from cds_service.settings import Settings
 from cds_service.trial.load import load_trial
 from cds_service.trial.site import Site
 
@@ -105,12 +103,6 @@ def interleaved(jobs: Sequence[Callable[[], Any]], rounds: int, repeat: int = 20
 @contextmanager
 def as_served() -> Iterator[None]:
     """The garbage collector as the running service sets it."""
-    app = create_app(Settings(auth="none"))
-    with asyncio.Runner() as runner:
-        lifespan = app.router.lifespan_context(app)
-        runner.run(lifespan.__aenter__())
-        try:
-            yield
-        finally:
-            runner.run(lifespan.__aexit__(None, None, None))
-            gc.collect()
+    with few_collections():
+        yield
+    gc.collect()

@@ -12,7 +12,8 @@ With ``tuned`` as last argument its garbage collector is set as the service sets
 from __future__ import annotations
 
 import sys
-from typing import Any
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import msgspec
 import orjson
@@ -86,16 +87,19 @@ def application(*, tuned: bool) -> Starlette:
             Route("/msgspec", _msgspec, methods=["POST"]),
             Route("/orjson", _orjson, methods=["POST"]),
         ],
-        lifespan=_service_lifespan() if tuned else None,
+        lifespan=_tuned if tuned else None,
     )
 
 
-def _service_lifespan() -> Any:
+@asynccontextmanager
+async def _tuned(_app: Starlette) -> AsyncIterator[None]:
     # Imported only here: what the service loads would burden the collector of the other process.
-    from cds_service.app import create_app  # noqa: PLC0415
-    from cds_service.settings import Settings  # noqa: PLC0415
+    from cds_service import app  # noqa: PLC0415
+    from cds_service.operations.garbage import few_collections  # noqa: PLC0415
 
-    return create_app(Settings(auth="none")).router.lifespan_context
+    assert app
+    with few_collections():
+        yield
 
 
 if __name__ == "__main__":

@@ -20,11 +20,17 @@ _ROOT = Path(__file__).resolve().parents[1]
 @contextmanager
 def service(*fhir_servers: str) -> Iterator[str]:
     """The service as an operator starts it; gives its base URL."""
-    settings = {"CDS_AUTH": "none", "CDS_FHIR_SERVERS": ",".join(fhir_servers)}
     port = _free_port()
     command = ("-m", "cds_service.cli", "serve", "--port", str(port))
-    with _running(command, port, settings):
-        yield f"http://127.0.0.1:{port}"
+    with tempfile.TemporaryDirectory() as folder:
+        settings = {
+            "CDS_AUTH": "none",
+            "CDS_FHIR_SERVERS": ",".join(fhir_servers),
+            "CDS_DATABASE_URL": f"sqlite:///{folder}/store.db",
+            "CDS_HASH_KEY_FILE": f"{folder}/hash.key",
+        }
+        with _running(command, port, settings):
+            yield f"http://127.0.0.1:{port}"
 
 
 @contextmanager

@@ -2,41 +2,51 @@
 
 from __future__ import annotations
 
-import gc
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime
+from importlib.metadata import version as package_version
 
 from starlette.applications import Starlette
+from structlog.typing import FilteringBoundLogger
 
 from cds_service.cards.build import CardBuilder
+from cds_service.cdshooks.answering import Answering, Showing
 from cds_service.cdshooks.application import Lifespan, make_application
+from cds_service.cdshooks.bulkhead import Bulkhead
 from cds_service.cdshooks.envelope import HOOK
+from cds_service.cdshooks.feedback import FeedbackDesk
 from cds_service.cdshooks.log import make_logger
 from cds_service.cdshooks.models import Service
+from cds_service.cdshooks.probes import probe_routes
 from cds_service.cdshooks.routes import HookRoutes, Limits
 from cds_service.cdshooks.screen import HookScreening
 from cds_service.errors import ConfigError
 from cds_service.fhir.http import FhirClients
-from cds_service.fhir.queries import plan, prefetch_templates
-from cds_service.record.codes import CodeBook
-from cds_service.record.tables import load_tables
-from cds_service.record.units import UnitBook
-from cds_service.screening import Screener
-from cds_service.settings import Settings
-from cds_service.trial.load import load_trial
+from cds_service.fhir.queries import prefetch_templates
+from cds_service.knowledge import Knowledge, approved_knowledge
+from cds_service.operations.garbage import few_collections
+from cds_service.operations.metrics import Metrics
+from cds_service.operations.safety import unsafe
+from cds_service.operations.tracing import make_tracing
+from cds_service.settings import Settings, load_settings
+from cds_service.store.hashing import KeyedHash
+from cds_service.store.store import Store
 from cds_service.trial.schema import Trial
-from cds_service.trial.site import load_site
+from cds_service.trust.caller import OPEN, AnyCaller, CallerCheck
+from cds_service.trust.issuers import load_issuers
+from cds_service.trust.verify import TokenCheck
 
 Clock = Callable[[], datetime]
-
-# Objects made between two collections of the youngest generation. The default (700) collects
-# several times within one hook, and finds nothing: a hook's objects go by their reference counts.
-_GC_THRESHOLDS = (50_000, 20, 50)
 
 
 def _system_clock() -> datetime:
     return datetime.now(UTC)
+
+
+def app_from_environment() -> Starlette:
+    """The service as the environment configures it; what each worker process starts."""
+    return create_app(load_settings())
 
 
 def create_app(settings: Settings, *, now: Clock = _system_clock) -> Starlette:
@@ -50,36 +60,167 @@ def create_app(settings: Settings, *, now: Clock = _system_clock) -> Starlette:
         ConfigError: a setting is unsafe, or an order of the trial file is no valid order.
         InputError: the site file is wrong.
         MappingError: a code table is wrong.
-        TrialFileError: the trial file is wrong.
+        TrialFileError: a trial file is wrong.
     """
-    if settings.auth == "required":
-        raise ConfigError(
-            "CDS_AUTH=required: this version cannot check tokens yet; "
-            "set CDS_AUTH=none and listen on 127.0.0.1"
+    if faults := unsafe(settings):
+        raise ConfigError("; ".join(faults))
+    return _Parts(settings, approved_knowledge(settings), now).application()
+
+
+class _Parts:
+    """The parts of one application, made in the order in which they need each other."""
+
+    def __init__(self, settings: Settings, knowledge: Knowledge, now: Clock) -> None:
+        self.settings = settings
+        self.knowledge = knowledge
+        self.now = now
+        self.logger: FilteringBoundLogger = make_logger()
+        self.metrics = Metrics()
+        self.tracing = make_tracing()
+        other = settings.candidate_trial_file
+        self.candidate = None if other is None else knowledge.other_version(other)
+        self.clients = FhirClients(ca_file=settings.ca_file, observe=self.metrics.read)
+        url = settings.database_url.get_secret_value()
+        self.store = Store(url, now=now)
+        self._say_versions()
+        self.hashes = KeyedHash.for_store(settings.hash_key_file, url)
+        self.caller_names: tuple[str, ...] = (OPEN,)
+        self.callers = self._callers()
+
+    def application(self) -> Starlette:
+        """The application around all parts."""
+        return make_application(
+            [*self._hook_routes().routes(), *probe_routes(self._unready, self.metrics.render)],
+            origins=self.settings.cors_origins,
+            logger=self.logger,
+            refused=self._refused,
+            metrics=self.metrics,
+            lifespan=self._lifespan(),
         )
-    site = load_site(settings.site_file)
-    tables = load_tables(extra=site.mappings)
-    codes, units = CodeBook(tables), UnitBook(tables)
-    trial = load_trial(None, codes)
-    searches = plan(trial, codes)
-    clients = FhirClients()
-    logger = make_logger()
 
-    def today() -> date:
-        return now().astimezone(site.zone).date()
+    def _say_versions(self) -> None:
+        trial, codes = self.knowledge.trial, self.knowledge.codes
+        self.metrics.version("service", package_version("cds-service"))
+        self.metrics.version("trial", trial.version, trial.digest)
+        self.metrics.version("mappings", codes.version, codes.digest)
+        if self.candidate is not None:
+            self.metrics.version(
+                "candidate", self.candidate.trial.version, self.candidate.trial.digest
+            )
+        self.metrics.shadow(on=self.settings.mode == "shadow")
 
-    screener = Screener(trial, site, codes, units)
-    routes = HookRoutes(
-        describe(trial, prefetch_templates(searches)),
-        HookScreening(screener, searches, clients, settings.fhir_servers, today),
-        CardBuilder(trial, site, protocol_url=settings.links_protocol_url),
-        today=today,
-        limits=_limits(settings),
-        logger=logger,
-    )
-    return make_application(
-        routes.routes(), origins=settings.cors_origins, logger=logger, lifespan=_lifespan(clients)
-    )
+    def _callers(self) -> CallerCheck:
+        settings = self.settings
+        if settings.auth == "none":
+            return AnyCaller(settings.fhir_servers)
+        if settings.jwt_issuers is None:
+            raise ConfigError("CDS_AUTH=required needs CDS_JWT_ISSUERS, the file of trusted EHRs")
+        issuers = load_issuers(
+            settings.jwt_issuers,
+            settings.fhir_servers,
+            allow_plain_http=settings.allow_plain_http,
+        )
+        self.caller_names = tuple(issuer.name for issuer in issuers)
+        self.metrics.allow(callers=self.caller_names)
+        return TokenCheck(
+            issuers,
+            settings.public_url,
+            fetch=self.clients.document,
+            replay=self.store,
+            now=self.now,
+            observe=self._keys_asked,
+        )
+
+    def _keys_asked(self, caller: str, ok: bool) -> None:  # noqa: FBT001  (a callback's form)
+        if ok:
+            self.metrics.keys_fetched(caller, self.now().timestamp())
+        else:
+            self.metrics.keys_failed(caller)
+
+    def _hook_routes(self) -> HookRoutes:
+        settings, knowledge = self.settings, self.knowledge
+        service = describe(knowledge.trial, prefetch_templates(knowledge.searches))
+        cards = CardBuilder(
+            knowledge.trial, knowledge.site, protocol_url=settings.links_protocol_url
+        )
+        screening = HookScreening(
+            knowledge.screener,
+            knowledge.searches,
+            self.clients,
+            self._today,
+            self.candidate,
+            self.tracing,
+        )
+        answering = Answering(
+            service,
+            knowledge.trial,
+            screening,
+            cards,
+            Showing(knowledge.site.override_days, settings.mode == "shadow"),
+            store=self.store,
+            hashes=self.hashes,
+            metrics=self.metrics,
+            logger=self.logger,
+            now=self.now,
+            today=self._today,
+            tracing=self.tracing,
+        )
+        self.metrics.allow(override_codes=cards.override_codes)
+        feedback = FeedbackDesk(
+            service, cards.override_codes, self.store, self.metrics, self.logger
+        )
+        return HookRoutes(
+            service,
+            answering,
+            feedback,
+            self.callers,
+            bulkhead=Bulkhead(
+                settings.max_concurrent_hooks,
+                # Where nobody is asked who calls, there is only one caller.
+                settings.max_concurrent_hooks
+                if settings.auth == "none"
+                else settings.max_concurrent_hooks_per_issuer,
+                settings.max_hooks_per_minute,
+            ),
+            limits=Limits(settings.max_body_bytes, settings.deadline_seconds),
+            open_discovery=settings.auth == "none" or settings.auth_discovery == "none",
+        )
+
+    def _switchable(self) -> set[str]:
+        """What an operator can switch off, by name."""
+        names = {f"trial:{self.knowledge.trial.id}"}
+        return names | {f"issuer:{name}" for name in self.caller_names}
+
+    def _today(self) -> date:
+        return self.now().astimezone(self.knowledge.site.zone).date()
+
+    def _refused(self, reason: str) -> None:
+        self.metrics.refused(reason)
+        self.logger.warning("refused", reason=reason, status=401)
+
+    async def _unready(self) -> str | None:
+        if not await self.store.ready():
+            return "store"
+        if isinstance(self.callers, TokenCheck) and not self.callers.fresh():
+            return "keys"
+        return None
+
+    def _lifespan(self) -> Lifespan:
+        @asynccontextmanager
+        async def lifespan(_app: Starlette) -> AsyncIterator[None]:
+            """Open the store, keep what the start allocated out of later collections, close all."""
+            async with AsyncExitStack() as stack:
+                stack.callback(self.tracing.close)
+                stack.push_async_callback(self.clients.aclose)
+                stack.push_async_callback(self.store.aclose)
+                await self.store.start()
+                await self.store.declare(self._switchable())
+                if isinstance(self.callers, TokenCheck):
+                    await self.callers.warm_up()
+                stack.enter_context(few_collections())
+                yield
+
+        return lifespan
 
 
 def describe(trial: Trial, prefetch: dict[str, str]) -> Service:
@@ -94,29 +235,3 @@ def describe(trial: Trial, prefetch: dict[str, str]) -> Service:
         version=trial.version,
         prefetch=prefetch,
     )
-
-
-def _limits(settings: Settings) -> Limits:
-    return Limits(
-        body_bytes=settings.max_body_bytes,
-        deadline_s=settings.deadline_seconds,
-        concurrent=settings.max_concurrent_hooks,
-    )
-
-
-def _lifespan(clients: FhirClients) -> Lifespan:
-    @asynccontextmanager
-    async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-        """Keep what the start allocated out of every later collection; close connections."""
-        thresholds = gc.get_threshold()
-        gc.collect()
-        gc.freeze()
-        gc.set_threshold(*_GC_THRESHOLDS)
-        try:
-            yield
-        finally:
-            gc.set_threshold(*thresholds)
-            gc.unfreeze()
-            await clients.aclose()
-
-    return lifespan

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Callable
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import Annotated
 
 import typer
 
+from cds_service.approval_cli import approval
+from cds_service.audit_cli import audit, switch
+from cds_service.config_cli import config
 from cds_service.errors import (
     CdsServiceError,
     ConfigError,
-    FhirError,
     InputError,
     MappingError,
     TrialFileError,
@@ -32,7 +33,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-
+for part in (approval, audit, config, switch):
+    app.add_typer(part)
 
 # typer has no public name for the base of its usage errors.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
@@ -48,26 +50,6 @@ class Format(StrEnum):
 
 # A trial of this century; the windows of a day beyond would leave the calendar.
 _EARLIEST, _LATEST = date(2000, 1, 1), date(2199, 12, 31)
-
-
-def _fail(message: str, code: int) -> NoReturn:
-    typer.echo(f"cds-service: {one_line(message)}", err=True)
-    raise typer.Exit(code)
-
-
-def _guarded(job: Callable[[], None]) -> None:
-    """Run a job; an error raised on purpose becomes one line and the right exit code."""
-    try:
-        job()
-    except (InputError, ConfigError, MappingError, TrialFileError) as error:
-        _fail(str(error), 2)
-    except FhirError as error:
-        _fail(str(error), 1)
-    except CdsServiceError as error:
-        _fail(str(error), 1)
-    except BrokenPipeError:
-        sys.stderr.close()
-        raise typer.Exit(1) from None
 
 
 def _day(text: str | None) -> date | None:
@@ -108,29 +90,51 @@ def evaluate(  # noqa: PLR0913, PLR0917  (each is an option of the command)
     """Evaluate one patient from a file, from standard input, or from a FHIR server."""
     from cds_service.evaluation import Request, run_evaluation
 
-    def job() -> None:
-        if (bundle is None) == (fhir_server is None):
-            raise InputError("give either a file (or -) or --fhir-server with --patient")
-        if fhir_server is not None and patient is None:
-            raise InputError("--fhir-server needs --patient")
-        request = Request(bundle, fhir_server, patient, _day(as_of), site, attest)
-        report, trial = asyncio.run(run_evaluation(request))
-        from cds_service.printing import print_report
+    if (bundle is None) == (fhir_server is None):
+        raise InputError("give either a file (or -) or --fhir-server with --patient")
+    if fhir_server is not None and patient is None:
+        raise InputError("--fhir-server needs --patient")
+    request = Request(bundle, fhir_server, patient, _day(as_of), site, attest)
+    report, trial = asyncio.run(run_evaluation(request))
+    from cds_service.printing import print_report
 
-        print_report(report, trial, format_.value)
+    print_report(report, trial, format_.value)
 
-    _guarded(job)
+
+@app.command()
+def compare(
+    other: Annotated[Path, typer.Argument(help="The other version's trial file.")],
+    charts: Annotated[list[Path], typer.Argument(help="Charts, one patient a file.")],
+    site: Annotated[Path | None, typer.Option("--site", help="The site file (YAML).")] = None,
+    as_of: Annotated[
+        str | None,
+        typer.Option("--as-of", help="Assumed enrolment date (YYYY-MM-DD); else today."),
+    ] = None,
+) -> None:
+    """Judge charts by the trial in force and by another version of it; exit 1 where they differ."""
+    from cds_service.evaluation import compare_versions
+    from cds_service.printing import print_comparison
+
+    same = True
+    for compared in compare_versions(charts, other, site, _day(as_of)):
+        print_comparison(compared.chart, compared.comparison)
+        same = same and compared.comparison.same
+    if not same:
+        raise typer.Exit(1)
 
 
 @app.command()
 def serve(
     host: Annotated[str, typer.Option("--host", help="Address to listen on.")] = "127.0.0.1",
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="Port.")] = 8000,
+    workers: Annotated[
+        int, typer.Option("--workers", min=1, max=64, help="Processes that serve it.")
+    ] = 1,
 ) -> None:
     """Serve the CDS Hooks service, configured by the environment (CDS_…)."""
     from cds_service.serving import serve_service
 
-    _guarded(lambda: serve_service(host, port))
+    serve_service(host, port, workers)
 
 
 @app.command()
@@ -140,20 +144,30 @@ def demo(
     """Run the service with an embedded FHIR server, synthetic patients and a small EHR page."""
     from cds_service.serving import serve_demo
 
-    _guarded(lambda: serve_demo(port, datetime.now(UTC).date()))
+    serve_demo(port, datetime.now(UTC).date())
 
 
 def main() -> None:
-    """Entry point of the console command; a wrong use is one line and exit 2."""
+    """Entry point of the console command; every error on purpose is one line and an exit code."""
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
-        message = str(getattr(error, "message", "")) or "wrong usage"
-        typer.echo(f"cds-service: {one_line(message)}", err=True)
-        code = 2
+        code = _failed(str(getattr(error, "message", "")) or "wrong usage", 2)
+    except (InputError, ConfigError, MappingError, TrialFileError) as error:
+        code = _failed(str(error), 2)
+    except CdsServiceError as error:
+        code = _failed(str(error), 1)
+    except BrokenPipeError:
+        sys.stderr.close()
+        code = 1
     except typer.Abort:
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _failed(message: str, code: int) -> int:
+    typer.echo(f"cds-service: {one_line(message)}", err=True)
+    return code
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@
     ├── TrialFileError     the informatician: the trial file is wrong (file, line, criterion)
     ├── InputError         the caller: the chart, the attestations or the site file cannot be used
     ├── HookError          the EHR: the hook request breaks the CDS Hooks contract
+    ├── Unauthenticated    the EHR: its token does not show who calls
+    ├── StoreUnavailable   the operator: the store cannot be read or written, so nothing is said
     └── FhirError          the FHIR server's operator
         ├── FhirUnavailable    no usable answer: off, slow, broken, not FHIR
         │   └── FhirRejected   the server does not do what the request asks (400)
@@ -73,6 +75,23 @@ class HookError(CdsServiceError):
     def __init__(self, message: str, *, status: int = 400) -> None:
         self.status = status
         super().__init__(message)
+
+
+class Unauthenticated(CdsServiceError):
+    """A caller did not show who it is.
+
+    Args:
+        reason: a short code of ours for log and metrics (``expired``, ``unknown-key``, …); never a
+            part of the token, and never sent to the caller.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(f"not authenticated: {reason}")
+
+
+class StoreUnavailable(CdsServiceError):
+    """The store cannot be read or written: what must be kept cannot be kept now."""
 
 
 class FhirError(CdsServiceError):

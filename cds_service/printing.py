@@ -11,6 +11,7 @@ from rich.text import Text
 
 from cds_service.cards.detail import report_markdown
 from cds_service.cards.text import plain
+from cds_service.comparison import Comparison
 from cds_service.errors import one_line
 from cds_service.report import CriterionResult, Report, Status, report_json
 from cds_service.trial.schema import Trial
@@ -43,6 +44,14 @@ def print_report(report: Report, trial: Trial, form: str) -> None:
         sys.stdout.write(report_markdown(report, trial).rstrip() + "\n")
     else:
         _print_text(report, trial, Console(highlight=False))
+
+
+def print_comparison(chart: str, comparison: Comparison) -> None:
+    """Print how two versions of a trial judge one chart: one line, and one for each difference."""
+    same = "the same" if comparison.same else f"{comparison.before} → {comparison.after}"
+    print(f"{one_line(chart)}: {same.replace('_', ' ')}")  # noqa: T201  (what a command prints)
+    for one in comparison.differences:
+        print(f"  {one.criterion}: {one.before or 'absent'} → {one.after or 'absent'}")  # noqa: T201
 
 
 def _print_text(report: Report, trial: Trial, console: Console) -> None:

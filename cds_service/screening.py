@@ -107,6 +107,14 @@ class OpenChart:
         """The report on a chart that was read as far as it could be."""
         return self._evaluator.evaluate(self._record(chart), self._as_of, attestations)
 
+    def report_by(self, other: Screener, chart: Chart) -> Report:
+        """The report of another trial, or another version of it, on the same chart.
+
+        Args:
+            other: a screener with the same code and unit tables.
+        """
+        return other._evaluator.evaluate(self._record(chart), self._as_of, ())  # noqa: SLF001
+
     def _record(self, chart: Chart) -> Record:
         if self._known is None or self._known[0] is not chart:
             self._known = (chart, self._reader.read(chart))

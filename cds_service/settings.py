@@ -71,6 +71,19 @@ class Settings(BaseSettings):
         cors_origins: web origins whose pages may call.
         max_body_bytes: the largest request body; a chart of 1,500 resources has about 2.5 MB.
         max_concurrent_hooks: hooks in work at one time; further ones get 503 with Retry-After.
+        max_concurrent_hooks_per_issuer: of one issuer, so that a slow hospital takes no other's.
+        max_hooks_per_minute: of one issuer; further ones get 429 with Retry-After.
+        auth_discovery: whether discovery asks for a token, too; it tells nothing about a patient.
+        hash_key_file: holds the key of the hashes that stand for patients and users in the store.
+            Made at the first start where the store is SQLite; several replicas share one.
+        mode: ``shadow`` evaluates and audits every hook, and shows no card.
+        candidate_trial_file: another version of the trial, evaluated silently beside the one in
+            force; how their results differ is in the audit.
+        approval_keys: public keys (a JWK set) of those whose signature under criteria and codes is
+            taken; with it the service starts with approved files only.
+        approval_file: the signed approval.
+        ca_file: certificates to trust for FHIR servers and JWKS, besides the usual ones.
+        allow_plain_http: whether names outside this machine may be used without TLS.
     """
 
     model_config = SettingsConfigDict(
@@ -91,6 +104,16 @@ class Settings(BaseSettings):
     cors_origins: Annotated[tuple[Origin, ...], NoDecode, Listed] = ("*",)
     max_body_bytes: int = Field(default=20 * 1024 * 1024, ge=1024)
     max_concurrent_hooks: int = Field(default=128, ge=1)
+    max_concurrent_hooks_per_issuer: int = Field(default=64, ge=1)
+    max_hooks_per_minute: int = Field(default=60_000, ge=1)
+    auth_discovery: Literal["required", "none"] = "none"
+    hash_key_file: Path | None = None
+    mode: Literal["live", "shadow"] = "live"
+    candidate_trial_file: Path | None = None
+    approval_keys: Path | None = None
+    approval_file: Path | None = None
+    ca_file: Path | None = None
+    allow_plain_http: bool = False
 
 
 def load_settings() -> Settings:
@@ -99,14 +122,21 @@ def load_settings() -> Settings:
     Raises:
         ConfigError: names every variable that is unknown or wrong, but no value.
     """
+    settings, errors = read_settings()
+    if settings is None:
+        raise ConfigError("; ".join(errors))
+    return settings
+
+
+def read_settings() -> tuple[Settings | None, list[str]]:
+    """The settings, or what is wrong with the environment: each variable, and no value."""
     errors = [f"{name}: unknown setting" for name in _unknown_variables()]
     try:
         settings = Settings()
     except ValidationError as error:
         errors += [_described(one["loc"], one["msg"]) for one in error.errors()]
-    if errors:
-        raise ConfigError("; ".join(errors))
-    return settings
+        return None, errors
+    return (None if errors else settings), errors
 
 
 def check_address(settings: Settings, host: str) -> None:
@@ -115,7 +145,7 @@ def check_address(settings: Settings, host: str) -> None:
     Raises:
         ConfigError: ``CDS_AUTH=none`` and ``host`` is no loopback address.
     """
-    if settings.auth == "none" and not _is_loopback(host):
+    if settings.auth == "none" and not is_loopback(host):
         raise ConfigError(
             f"CDS_AUTH=none is for this machine only: listen on 127.0.0.1, not on {host}"
         )
@@ -133,7 +163,8 @@ def _described(place: tuple[int | str, ...], message: str) -> str:
     return f"{name}: {message.removeprefix('Value error, ')}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Whether a host name or address is this machine's own, without asking any name server."""
     if host == "localhost":
         return True
     try:

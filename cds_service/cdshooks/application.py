@@ -12,14 +12,23 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.routing import BaseRoute
 from structlog.typing import FilteringBoundLogger
 
+from cds_service.cdshooks.bulkhead import Shed
 from cds_service.cdshooks.guard import (
     LastResort,
     SafeHeaders,
     answer_fhir_error,
     answer_hook_error,
     answer_http_error,
+    answer_shed,
+    answer_store_error,
+    answer_unauthenticated,
+    answer_unknown_card,
 )
-from cds_service.errors import FhirError, HookError
+from cds_service.errors import FhirError, HookError, StoreUnavailable, Unauthenticated
+from cds_service.operations.counting import CountedRequests
+from cds_service.operations.metrics import Metrics
+from cds_service.operations.request_ids import RequestIds
+from cds_service.store.records import UnknownCard
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -29,6 +38,8 @@ def make_application(
     *,
     origins: Sequence[str],
     logger: FilteringBoundLogger,
+    refused: Callable[[str], None],
+    metrics: Metrics,
     lifespan: Lifespan | None = None,
 ) -> Starlette:
     """An application whose every answer, errors included, a browser-based EHR can read.
@@ -37,12 +48,16 @@ def make_application(
         routes: what it serves.
         origins: web origins whose pages may call; ``*`` for any.
         logger: where its own faults are noted.
+        refused: is told why a caller is not known, in a word of ours.
+        metrics: counts every answer.
         lifespan: what to do around its life.
     """
     app = Starlette(
         routes=routes,
         # The first is the outermost: what goes wrong further in, the others still see.
         middleware=[
+            Middleware(RequestIds),
+            Middleware(CountedRequests, metrics=metrics),
             Middleware(SafeHeaders),
             Middleware(
                 CORSMiddleware,
@@ -55,6 +70,10 @@ def make_application(
         exception_handlers={
             HookError: answer_hook_error,
             FhirError: answer_fhir_error,
+            Unauthenticated: answer_unauthenticated(refused),
+            StoreUnavailable: answer_store_error,
+            UnknownCard: answer_unknown_card,
+            Shed: answer_shed(metrics.shed),
             HTTPException: answer_http_error,
         },
         lifespan=lifespan,

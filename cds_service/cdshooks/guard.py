@@ -5,6 +5,7 @@ The wrappers are ASGI, so that they hold for unknown paths and for faults in the
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any
 from uuid import uuid4
@@ -17,18 +18,24 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
-from cds_service.errors import FhirError, HookError
+from cds_service.cdshooks.bulkhead import Shed, ShedReason
+from cds_service.errors import FhirError, HookError, StoreUnavailable, Unauthenticated
+from cds_service.operations.request_ids import current_request
+from cds_service.store.records import UnknownCard
 
 JSON = "application/json"
 
 _ISSUE_CODES = {
     400: "invalid",
+    401: "login",
+    403: "forbidden",
     404: "not-found",
     405: "not-supported",
     408: "timeout",
     412: "incomplete",
     413: "too-long",
     415: "not-supported",
+    429: "throttled",
     503: "throttled",
 }
 _RETRY_AFTER_S = "5"
@@ -75,6 +82,58 @@ def answer_fhir_error(_request: Request, error: Exception) -> Response:
         HTTPStatus.PRECONDITION_FAILED,
         "the Patient can be read neither from the prefetch nor from the FHIR server",
     )
+
+
+def answer_unauthenticated(note: Callable[[str], None]) -> Callable[[Request, Exception], Response]:
+    """Answers 401 to a caller that did not show who it is, and never says why.
+
+    Args:
+        note: is told the reason, for log and metrics.
+    """
+
+    def answer(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, Unauthenticated):
+            raise error
+        note(error.reason)
+        response = outcome_response(HTTPStatus.UNAUTHORIZED, "not authenticated")
+        response.headers["WWW-Authenticate"] = "Bearer"
+        return response
+
+    return answer
+
+
+def answer_store_error(_request: Request, error: Exception) -> Response:
+    """Answer where what must be kept cannot be kept: nothing is said then, and it may be later."""
+    if not isinstance(error, StoreUnavailable):
+        raise error
+    return outcome_response(HTTPStatus.SERVICE_UNAVAILABLE, "the store cannot be written")
+
+
+def answer_unknown_card(_request: Request, error: Exception) -> Response:
+    """Answer feedback on a card that is not the caller's, whether or not there is such a card."""
+    if not isinstance(error, UnknownCard):
+        raise error
+    return outcome_response(HTTPStatus.NOT_FOUND, "no such card")
+
+
+def answer_shed(
+    note: Callable[[ShedReason, str], None],
+) -> Callable[[Request, Exception], Response]:
+    """Answers a caller that asks for too much at once.
+
+    Args:
+        note: is told which limit it was, and whose, for metrics.
+    """
+
+    def answer(_request: Request, error: Exception) -> Response:
+        if not isinstance(error, Shed):
+            raise error
+        note(error.reason, error.caller)
+        response = outcome_response(error.status, "too many hooks at one time")
+        response.headers["Retry-After"] = str(error.retry_after_s)
+        return response
+
+    return answer
 
 
 def answer_http_error(_request: Request, error: Exception) -> Response:
@@ -130,7 +189,8 @@ class LastResort:
         except Exception as fault:
             if scope["type"] != "http" or started:
                 raise
-            request_id = str(uuid4())
+            current = current_request()
+            request_id = str(uuid4()) if current is None else current.request_id
             # Not .exception(): a traceback shows the values that went wrong.
             self.logger.error("fault", request_id=request_id, error=_where(fault))  # noqa: TRY400
             response = outcome_response(500, f"internal error; request id {request_id}")

@@ -1,7 +1,8 @@
-"""The routes of CDS Hooks 2.0: discovery, the service, its feedback; and the health probes.
+"""The routes of CDS Hooks 2.0: discovery, the service, its feedback.
 
-Thin: what a request asks for is read by :mod:`~cds_service.cdshooks.envelope`, what it means is the
-given screening function's business, and how it looks is the card builder's.
+Thin: who calls is the given check's to say, what a request asks for is read by
+:mod:`~cds_service.cdshooks.envelope`, and what it is answered with is
+:mod:`~cds_service.cdshooks.answering`'s business.
 """
 
 from __future__ import annotations
@@ -9,30 +10,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from datetime import date
 
 import msgspec
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
-from structlog.typing import FilteringBoundLogger
 
-from cds_service.cards.build import CardBuilder
-from cds_service.cards.model import Card, Cards
-from cds_service.cards.orders import Opened
+from cds_service.cards.model import Cards
 from cds_service.cdshooks.body import read_body
+from cds_service.cdshooks.bulkhead import Bulkhead
 from cds_service.cdshooks.envelope import read_feedback, read_hook
 from cds_service.cdshooks.guard import json_response, outcome_response
 from cds_service.cdshooks.models import FeedbackItem, HookRequest, Service, Services
-from cds_service.errors import HookError
-from cds_service.report import Report
+from cds_service.errors import HookError, Unauthenticated
+from cds_service.trust.caller import Caller, CallerCheck
 
-# Screens the patient of a hook within so many seconds. Raises HookError for a request that cannot
-# be answered, FhirError where not even the Patient can be had.
-ScreenHook = Callable[[HookRequest, float], Awaitable[Report]]
+DISCOVERY = "/cds-services"
+
+# Answers a hook; the last argument is the time in seconds in which reading stops.
+AnswerHook = Callable[[HookRequest, Caller, float], Awaitable[Cards]]
+TakeFeedback = Callable[[Caller, Sequence[FeedbackItem]], Awaitable[None]]
 
 # What the screening may take beyond its deadline before it is given up: it keeps to the deadline
-# itself, and then still has to judge what it has.
+# itself, and then still has to judge what it has, and to keep it.
 MARGIN_S = 0.2
 FEEDBACK_BYTES = 1024 * 1024
 
@@ -43,12 +43,10 @@ class Limits(msgspec.Struct, frozen=True):
     Args:
         body_bytes: the largest hook request.
         deadline_s: in which a hook is answered.
-        concurrent: hooks in work at one time.
     """
 
     body_bytes: int
     deadline_s: float
-    concurrent: int
 
 
 class HookRoutes:
@@ -56,125 +54,94 @@ class HookRoutes:
 
     Args:
         service: the service as discovery describes it.
-        screen: screens the patient of a hook.
-        cards: makes the card of a report.
-        today: the day at the site.
+        answer: answers a hook.
+        feedback: takes what became of cards.
+        callers: tells who calls.
+        bulkhead: how many hooks are in work.
         limits: what one request may cost.
-        logger: where answers are noted.
+        open_discovery: whether discovery asks nobody who calls.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the parts that it puts together)
         self,
         service: Service,
-        screen: ScreenHook,
-        cards: CardBuilder,
+        answer: AnswerHook,
+        feedback: TakeFeedback,
+        callers: CallerCheck,
         *,
-        today: Callable[[], date],
+        bulkhead: Bulkhead,
         limits: Limits,
-        logger: FilteringBoundLogger,
+        open_discovery: bool = True,
     ) -> None:
         self._service = service
         self._discovery = msgspec.json.encode(Services((service,)))
-        self._screen = screen
-        self._cards = cards
-        self._today = today
+        self._answer = answer
+        self._feedback = feedback
+        self._callers = callers
+        self._bulkhead = bulkhead
         self._limits = limits
-        self._logger = logger
-        self._in_work = 0
+        self._open_discovery = open_discovery
+        self._path = f"{DISCOVERY}/{service.id}"
 
     def routes(self) -> Sequence[BaseRoute]:
         """The routes, for the application to serve."""
         return (
-            Route("/cds-services", self.discover, methods=["GET"]),
+            Route(DISCOVERY, self.discover, methods=["GET"]),
             # Some clients are configured with a slash at the end.
-            Route("/cds-services/", self.discover, methods=["GET"]),
-            Route("/cds-services/{service}", self.call, methods=["POST"]),
-            Route("/cds-services/{service}/feedback", self.take_feedback, methods=["POST"]),
-            Route("/health/live", _healthy, methods=["GET"]),
-            # Tables, trial and routes are loaded before the first request is taken.
-            Route("/health/ready", _healthy, methods=["GET"]),
+            Route(f"{DISCOVERY}/", self.discover, methods=["GET"]),
+            Route(f"{DISCOVERY}/{{service}}", self.call, methods=["POST"]),
+            Route(f"{DISCOVERY}/{{service}}/feedback", self.take_feedback, methods=["POST"]),
         )
 
-    async def discover(self, _request: Request) -> Response:
+    async def discover(self, request: Request) -> Response:
         """Describe the service."""
+        if not self._open_discovery:
+            await self._caller(request, DISCOVERY)
         return Response(self._discovery, media_type="application/json")
 
     async def call(self, request: Request) -> Response:
         """Answer a hook with at most one card."""
+        started = time.monotonic()
         self._check_service(request)
-        if self._in_work >= self._limits.concurrent:
-            return outcome_response(503, "too many hooks at one time")
-        self._in_work += 1
-        try:
-            return await self._answer(request)
-        finally:
-            self._in_work -= 1
+        caller = await self._caller(request, self._path)
+        async with self._bulkhead.entered(caller.name):
+            return await self._answered(request, caller, started)
 
     async def take_feedback(self, request: Request) -> Response:
-        """Note what became of cards. Kept nowhere but in the log."""
+        """Keep what became of cards."""
         self._check_service(request)
+        caller = await self._caller(request, f"{self._path}/feedback")
         body = await read_body(request, most_bytes=FEEDBACK_BYTES, within_s=self._limits.deadline_s)
-        for item in read_feedback(body).feedback:
-            self._note_feedback(item)
+        await self._feedback(caller, read_feedback(body).feedback)
         return json_response({})
 
-    async def _answer(self, request: Request) -> Response:
-        started = time.monotonic()
+    async def _answered(self, request: Request, caller: Caller, started: float) -> Response:
         deadline = self._limits.deadline_s
         body = await read_body(request, most_bytes=self._limits.body_bytes, within_s=deadline)
         hook = read_hook(body)
         left = deadline - (time.monotonic() - started)
         try:
-            async with asyncio.timeout(left + MARGIN_S):
-                report = await self._screen(hook, max(left, 0))
+            # In a task of its own: a TaskGroup of Python 3.11 that fails may leave its task marked
+            # as being cancelled, and asyncio.timeout would then not know its own timeout.
+            answer = self._answer(hook, caller, max(left, 0))
+            cards = await asyncio.wait_for(answer, left + MARGIN_S)
         except TimeoutError:
             return outcome_response(503, "the screening did not end in time")
         except RecursionError:
             raise HookError("a prefetched resource is nested too deeply") from None
-        card = self._card(hook, report)
-        self._note_hook(hook, report, card, started)
-        return json_response(Cards(() if card is None else (card,)))
-
-    def _card(self, hook: HookRequest, report: Report) -> Card | None:
-        context = hook.context
-        opened = Opened(context.patient_id, context.user_id, context.encounter_id)
-        return self._cards.card(report, opened, today=self._today())
+        return json_response(cards)
 
     def _check_service(self, request: Request) -> None:
         if request.path_params["service"] != self._service.id:
             raise HookError("no such service", status=404)
 
-    def _note_hook(
-        self, hook: HookRequest, report: Report, card: Card | None, started: float
-    ) -> None:
-        self._logger.info(
-            "hook",
-            service=self._service.id,
-            hook_instance=hook.hook_instance,
-            overall=report.overall,
-            shown=card is not None,
-            card=None if card is None else card.uuid,
-            unread=len(report.unread),
-            trial=report.trial.digest,
-            mappings=report.mappings.digest,
-            milliseconds=round((time.monotonic() - started) * 1000, 1),
-        )
+    async def _caller(self, request: Request, path: str) -> Caller:
+        """Who calls.
 
-    def _note_feedback(self, item: FeedbackItem) -> None:
-        override = item.override_reason
-        chosen = override.reason if override is not None else None
-        # A code that is not one of ours is a caller's free text.
-        known = chosen is not None and chosen.code in self._cards.override_codes
-        self._logger.info(
-            "feedback",
-            service=self._service.id,
-            card=item.card,
-            outcome=item.outcome,
-            suggestions=[suggestion.id for suggestion in item.accepted_suggestions],
-            code=chosen.code if chosen is not None and known else None,
-            comment=override is not None and override.user_comment is not None,
-        )
-
-
-async def _healthy(_request: Request) -> Response:
-    return json_response({"status": "ok"})
+        Raises:
+            Unauthenticated: that cannot be told.
+        """
+        shown = request.headers.getlist("authorization")
+        if len(shown) > 1:
+            raise Unauthenticated("several-tokens")
+        return await self._callers(shown[0] if shown else None, path)

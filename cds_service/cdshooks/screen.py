@@ -3,16 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import date
 
+import msgspec
+
 from cds_service.cdshooks.models import HookRequest
+from cds_service.comparison import Comparison, compare
+from cds_service.errors import HookError
+from cds_service.fhir.chart import Chart
 from cds_service.fhir.http import FhirClient, FhirClients, SecretToken, allowed_server
 from cds_service.fhir.prefetch import read_prefetch
 from cds_service.fhir.pull import read_chart
 from cds_service.fhir.queries import SearchPlan
+from cds_service.fhir.scopes import read_scopes
+from cds_service.operations.tracing import NO_TRACING, Tracing
+from cds_service.record.model import Complete, Failed, NotPermitted, Partial, Read
 from cds_service.report import Report
-from cds_service.screening import Screener
+from cds_service.screening import OpenChart, Screener
+from cds_service.trust.caller import Caller
+
+_FORBIDDEN = 403
+
+
+class Screened(msgspec.Struct, frozen=True):
+    """What a hook's screening gave.
+
+    Args:
+        report: the report.
+        reads: by resource type, how the read went: ``complete``, ``partial``, ``failed``,
+            ``not-permitted``.
+        comparison: how another version of the trial judges the same chart; None where there is
+            none.
+    """
+
+    report: Report
+    reads: dict[str, str] = {}
+    comparison: Comparison | None = None
 
 
 class HookScreening:
@@ -22,8 +49,9 @@ class HookScreening:
         screener: the evaluator of charts.
         plan: what to read of a chart.
         clients: connections to FHIR servers.
-        servers: base URLs that may be read from.
         today: the day at the site.
+        candidate: the evaluator of another version of the trial, with the same tables.
+        tracing: makes spans, where they are on.
     """
 
     def __init__(
@@ -31,20 +59,23 @@ class HookScreening:
         screener: Screener,
         plan: SearchPlan,
         clients: FhirClients,
-        servers: Iterable[str],
         today: Callable[[], date],
+        candidate: Screener | None = None,
+        tracing: Tracing = NO_TRACING,
     ) -> None:
         self._screener = screener
         self._plan = plan
         self._clients = clients
-        self._servers = tuple(servers)
         self._today = today
+        self._candidate = candidate
+        self._tracing = tracing
 
-    async def __call__(self, hook: HookRequest, within_s: float) -> Report:
-        """The report on the patient of a hook.
+    async def __call__(self, hook: HookRequest, caller: Caller, within_s: float) -> Screened:
+        """Screen the patient of a hook.
 
         Args:
             hook: the request.
+            caller: who sent it; its servers alone may be read.
             within_s: the time in which reading stops; what is unread then is unknown.
 
         Raises:
@@ -54,17 +85,28 @@ class HookScreening:
         deadline = asyncio.get_running_loop().time() + within_s
         patient_id = hook.context.patient_id
         opened = self._screener.opened(self._today())
-        chart = await read_chart(
-            self._client(hook),
-            self._plan,
-            patient_id,
-            deadline,
-            opened.relevant,
-            read_prefetch(hook.prefetch or {}, self._plan, patient_id),
+        with self._tracing.span("read"):
+            chart = await read_chart(
+                self._client(hook, caller),
+                self._plan,
+                patient_id,
+                deadline,
+                opened.relevant,
+                read_prefetch(hook.prefetch or {}, self._plan, patient_id),
+            )
+        with self._tracing.span("evaluate"):
+            report = opened.report(chart)
+            compared = self._compared(opened, chart, report)
+        return Screened(
+            report, {type_: _word(read) for type_, read in chart.reads.items()}, compared
         )
-        return opened.report(chart)
 
-    def _client(self, hook: HookRequest) -> FhirClient | None:
+    def _compared(self, opened: OpenChart, chart: Chart, report: Report) -> Comparison | None:
+        if self._candidate is None:
+            return None
+        return compare(report, opened.report_by(self._candidate, chart))
+
+    def _client(self, hook: HookRequest, caller: Caller) -> FhirClient | None:
         """A client for the hook's server; None where it names none, or one that is not listed.
 
         A server that is not listed is no error of the chart: what was sent is evaluated, and what
@@ -72,8 +114,25 @@ class HookScreening:
         """
         if hook.fhir_server is None:
             return None
-        base = allowed_server(hook.fhir_server, self._servers)
+        lent = hook.fhir_authorization
+        if lent is not None and caller.client_id not in (None, lent.subject):
+            raise HookError("fhirAuthorization is for another client", status=_FORBIDDEN)
+        base = allowed_server(hook.fhir_server, caller.fhir_servers)
         if base is None:
             return None
-        lent = hook.fhir_authorization
-        return self._clients.client(base, None if lent is None else SecretToken(lent.access_token))
+        if lent is None:
+            return self._clients.client(base)
+        token = SecretToken(lent.access_token)
+        return self._clients.client(base, token, read_scopes(lent.scope))
+
+
+def _word(read: Read) -> str:
+    match read:
+        case Complete():
+            return "complete"
+        case Partial():
+            return "partial"
+        case Failed():
+            return "failed"
+        case NotPermitted():
+            return "not-permitted"

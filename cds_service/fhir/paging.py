@@ -16,6 +16,7 @@ import msgspec
 
 from cds_service.errors import FhirRefused, FhirRejected, FhirUnavailable
 from cds_service.fhir.http import FhirClient
+from cds_service.fhir.scopes import Permission
 from cds_service.fhir.searchset import Found, Page, count_matches, read_page
 from cds_service.record.model import (
     COMPLETE,
@@ -28,6 +29,9 @@ from cds_service.record.model import (
 )
 
 _TIMED_OUT = "timed out"
+# Contained resources count, too.
+_RESOURCES_TO_AN_ENTRY = 3
+NOT_IN_SCOPE = "not permitted (scope)"
 
 
 class Start(msgspec.Struct, frozen=True):
@@ -67,6 +71,11 @@ async def read_search(client: FhirClient, start: Start, deadline: float) -> Pull
         deadline: time of the event loop at which reading stops, whatever the server does.
     """
     pages = _Pages(client, start, deadline)
+    permission = client.scopes.search(start.resource_type)
+    if permission is Permission.NONE:
+        return pages.result(NotPermitted(NOT_IN_SCOPE))
+    if permission is Permission.PART:
+        pages.note("the token covers only some of them")
     if asyncio.get_running_loop().time() >= deadline:
         return pages.result(Failed(_TIMED_OUT))
     try:
@@ -131,6 +140,10 @@ class _Pages:
         while (url := self._next(page)) is not None:
             page = await self._page(url)
 
+    def note(self, trouble: str) -> None:
+        """Take down why results may be missing."""
+        self._troubles.append(trouble)
+
     def result(self, gap: Failed | NotPermitted | None) -> Pulled:
         """What there is, with the reason why reading stopped before the end."""
         if gap is not None and self._count == 0:
@@ -165,7 +178,11 @@ class _Pages:
 
     async def _page(self, url: str) -> Page:
         self._seen.add(self._client.address(url) or url)
-        body = await self._client.get_json(url, deadline=self._deadline)
+        kind = self._start.resource_type
+        body = await self._client.get_json(url, deadline=self._deadline, kind=kind)
+        # Looked for before anything is decoded, which is what would take its time.
+        if body.count(b'"resourceType"') > _RESOURCES_TO_AN_ENTRY * self._client.limits.entries:
+            raise FhirUnavailable("too many entries")
         page = read_page(body, self._start.resource_type)
         self._add(page)
         return page

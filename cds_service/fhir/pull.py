@@ -1,9 +1,9 @@
 """Reading one patient's chart: what the EHR sent, then what that lacks, until the deadline.
 
-Two stages: the types that tell whether the chart is relevant, and the rest only if it is. Searches
-of a stage run side by side. Every type ends with a :class:`~cds_service.record.model.Read` that
-says how it went; only a Patient that cannot be had is an error. Whose resources these are is for
-the reader to check, one by one.
+Two stages: the types that tell whether the chart is relevant, and the rest only if it is, or if the
+first stage does not end. Searches of a stage run side by side. Every type ends with a
+:class:`~cds_service.record.model.Read` that says how it went; only a Patient that cannot be had is
+an error. Whose resources these are is for the reader to check, one by one.
 """
 
 from __future__ import annotations
@@ -18,9 +18,10 @@ import msgspec
 from cds_service.errors import FhirError, PatientUnavailable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.http import FhirClient
-from cds_service.fhir.paging import Pulled, Start, combine, read_search
+from cds_service.fhir.paging import NOT_IN_SCOPE, Pulled, Start, combine, read_search
 from cds_service.fhir.prefetch import Prefetched, Unread
 from cds_service.fhir.queries import Search, SearchPlan, medications, search_types
+from cds_service.fhir.scopes import Permission
 from cds_service.fhir.searchset import Found, Page, read_resource
 from cds_service.fhir.versions import merge
 from cds_service.record.model import COMPLETE, Complete, DataIssue, Failed, Partial
@@ -31,6 +32,8 @@ _MEDICATION: Final = re.compile(
 )
 # A Medication may name others as ingredients; a circle of them must end.
 _MEDICATION_ROUNDS: Final = 2
+# Of the time until the deadline; then the second stage begins, whatever the first one waits for.
+_SHARE_OF_THE_FIRST: Final = 0.5
 
 Stage = dict[str, Pulled]
 
@@ -73,11 +76,11 @@ async def read_chart(
         PatientUnavailable: the Patient cannot be had, or the server answers with another one.
     """
     reading = _Reading(client, plan, patient_id, deadline, prefetched or Prefetched())
-    chart = await reading.relevance_stage()
-    whole = all(isinstance(read, Complete) for read in chart.reads.values())
-    if whole and not relevant(chart):
-        return chart
-    return await reading.rest()
+    try:
+        return await reading.chart(relevant)
+    finally:
+        if client is not None:
+            client.finished()
 
 
 class _Reading:
@@ -100,7 +103,34 @@ class _Reading:
         self._issues: list[DataIssue] = []
         self._stage: Stage = {}
 
-    async def relevance_stage(self) -> Chart:
+    async def chart(self, relevant: Callable[[Chart], bool]) -> Chart:
+        """Read both stages, or the first alone where that is enough.
+
+        Raises:
+            PatientUnavailable: see :func:`read_chart`.
+        """
+        refusals: list[Exception] = []
+        try:
+            async with asyncio.TaskGroup() as group:
+                first = group.create_task(self._first_stage())
+                # One read that hangs must not take the rest with it: after a while both go on.
+                await asyncio.wait({first}, timeout=self._time_for_the_first())
+                if first.done() and not _leads_on(first.result(), relevant):
+                    return first.result()
+                rest = group.create_task(self._read(self._plan.rest))
+        except* PatientUnavailable as failures:
+            refusals += failures.exceptions
+        # Raised out here, since an error raised above would come out wrapped in a group.
+        for refusal in refusals:
+            raise refusal
+        self._take(rest.result())
+        return self._chart()
+
+    def _time_for_the_first(self) -> float:
+        left = self._deadline - asyncio.get_running_loop().time()
+        return max(left, 0) * _SHARE_OF_THE_FIRST
+
+    async def _first_stage(self) -> Chart:
         """Read the Patient and what tells whether the chart is relevant.
 
         Raises:
@@ -120,11 +150,6 @@ class _Reading:
         self._found.append(patient.result())
         self._take(stage.result())
         await self._resolve_medications()
-        return self._chart()
-
-    async def rest(self) -> Chart:
-        """Read the rest."""
-        self._take(await self._read(self._plan.rest))
         return self._chart()
 
     def _take(self, stage: Stage) -> None:
@@ -149,10 +174,12 @@ class _Reading:
             return self._prefetched.patient
         if self._client is None:
             raise PatientUnavailable(f"Patient: {self._prefetched.no_patient} {_NO_SERVER}")
+        if self._client.scopes.read("Patient") is Permission.NONE:
+            raise PatientUnavailable(f"Patient: {NOT_IN_SCOPE}")
         url = self._plan.patient_url(self._patient_id)
         try:
             async with asyncio.timeout_at(self._deadline):
-                body = await self._client.get_json(url, deadline=self._deadline)
+                body = await self._client.get_json(url, deadline=self._deadline, kind="Patient")
             found = read_resource(msgspec.Raw(body))
         except TimeoutError:
             raise PatientUnavailable("Patient: timed out") from None
@@ -205,6 +232,12 @@ class _Reading:
             for pulled in stage.values():
                 self._found += pulled.found
                 self._issues += (*pulled.issues, *_unread_medications(pulled))
+
+
+def _leads_on(first: Chart, relevant: Callable[[Chart], bool]) -> bool:
+    """Whether the second stage is read: what the first one lacks may be what asks for it."""
+    whole = all(isinstance(read, Complete) for read in first.reads.values())
+    return not whole or relevant(first)
 
 
 def _start(search: Search, patient_id: str) -> Start:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import json
-from datetime import date
+import shutil
+from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,21 +15,31 @@ import pytest
 import structlog
 
 from cds_service.cards.build import CardBuilder
+from cds_service.cdshooks.answering import Answering, Showing
 from cds_service.cdshooks.application import make_application
+from cds_service.cdshooks.bulkhead import Bulkhead
+from cds_service.cdshooks.feedback import FeedbackDesk
 from cds_service.cdshooks.log import processors
 from cds_service.cdshooks.models import HookRequest, Service
+from cds_service.cdshooks.probes import probe_routes
 from cds_service.cdshooks.routes import HookRoutes, Limits
+from cds_service.cdshooks.screen import Screened
+from cds_service.operations.metrics import Metrics
 from cds_service.report import Report, Version
+from cds_service.store.hashing import KeyedHash
+from cds_service.store.store import Store, prepare
 from cds_service.trial.schema import Trial
 from cds_service.trial.site import Site, load_yaml
+from cds_service.trust.caller import AnyCaller, Caller
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import Awaitable, Callable
 
     from starlette.applications import Starlette
 
 TRIAL_FILE = Path(__file__).parents[2] / "cds_service" / "trials" / "net_retreat.yaml"
 TODAY = date(2026, 11, 23)
+NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 BODY_BYTES = 256 * 1024
 SERVICE = Service(
     hook="patient-view",
@@ -48,15 +60,16 @@ class Screening:
         self.answer: Callable[[HookRequest], Awaitable[Report]] | None = None
         self.raises: Exception | None = None
 
-    async def __call__(self, hook: HookRequest, within_s: float) -> Report:
+    async def __call__(self, hook: HookRequest, caller: Caller, within_s: float) -> Screened:
         """Answer as told, by default that everything is met."""
         assert 0 <= within_s <= 5
+        assert caller.name == "open"
         self.asked.append(hook)
         if self.raises is not None:
             raise self.raises
         if self.answer is not None:
-            return await self.answer(hook)
-        return report_on(hook)
+            return Screened(await self.answer(hook))
+        return Screened(report_on(hook), {"Condition": "complete"})
 
 
 def report_on(hook: HookRequest, **fields: Any) -> Report:
@@ -71,12 +84,60 @@ def report_on(hook: HookRequest, **fields: Any) -> Report:
     return Report(**(given | fields))
 
 
+def _trial() -> Trial:
+    content = load_yaml(TRIAL_FILE.read_text(encoding="utf-8"))
+    content["criteria"] = []
+    return Trial.model_validate(content)
+
+
+TRIAL = _trial()
+
+
 @pytest.fixture(scope="session")
 def cards() -> CardBuilder:
     """Makes cards with the words of the real trial."""
-    content = load_yaml(TRIAL_FILE.read_text(encoding="utf-8"))
-    content["criteria"] = []
-    return CardBuilder(Trial.model_validate(content), Site())
+    return CardBuilder(TRIAL, Site())
+
+
+class Clock:
+    """A clock that a test sets."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        """The time."""
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    """The clock of the service and of its store."""
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A store in which nothing happened yet, to be copied: to make one takes a while."""
+    path = tmp_path_factory.mktemp("store") / "new.db"
+    prepare(f"sqlite:///{path}", Clock())
+    return path
+
+
+@pytest.fixture
+async def store(new_store: Path, tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
+    """A store of its own for each test."""
+    shutil.copy(new_store, tmp_path / "store.db")
+    opened = Store(f"sqlite:///{tmp_path}/store.db", now=clock)
+    await opened.start()
+    yield opened
+    await opened.aclose()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    """What was counted."""
+    return Metrics()
 
 
 @pytest.fixture
@@ -94,17 +155,56 @@ def log() -> io.StringIO:
 @pytest.fixture
 def limits() -> Limits:
     """Small enough to be reached."""
-    return Limits(body_bytes=BODY_BYTES, deadline_s=0.3, concurrent=2)
+    return Limits(body_bytes=BODY_BYTES, deadline_s=0.5)
 
 
 @pytest.fixture
-def app(cards: CardBuilder, screening: Screening, log: io.StringIO, limits: Limits) -> Starlette:
+def showing() -> Showing:
+    """When cards are shown."""
+    return Showing(override_days=90)
+
+
+@pytest.fixture
+def app(
+    cards: CardBuilder,
+    screening: Screening,
+    log: io.StringIO,
+    limits: Limits,
+    showing: Showing,
+    store: Store,
+    metrics: Metrics,
+    clock: Clock,
+) -> Starlette:
     """The application."""
     logger = structlog.wrap_logger(structlog.PrintLogger(log), processors=processors())
-    routes = HookRoutes(
-        SERVICE, screening, cards, today=lambda: TODAY, limits=limits, logger=logger
+    answering = Answering(
+        SERVICE,
+        TRIAL,
+        screening,
+        cards,
+        showing,
+        store=store,
+        hashes=KeyedHash(b"k" * 32),
+        metrics=metrics,
+        logger=logger,
+        now=clock,
+        today=lambda: clock().date(),
     )
-    return make_application(routes.routes(), origins=("*",), logger=logger)
+    feedback = FeedbackDesk(SERVICE, cards.override_codes, store, metrics, logger)
+    routes = HookRoutes(
+        SERVICE, answering, feedback, AnyCaller(()), bulkhead=Bulkhead(2, 2, 6000), limits=limits
+    )
+
+    async def unready() -> str | None:
+        return None if await store.ready() else "store"
+
+    return make_application(
+        [*routes.routes(), *probe_routes(unready, metrics.render)],
+        origins=("*",),
+        logger=logger,
+        refused=metrics.refused,
+        metrics=metrics,
+    )
 
 
 @pytest.fixture

@@ -198,7 +198,7 @@ class TestHook:
         response = await post(hook)
 
         (line,) = log_lines(log)
-        assert ("hook", "all_met", True) == (line["event"], line["overall"], line["shown"])
+        assert ("hook", "all_met", "card") == (line["event"], line["overall"], line["outcome"])
         assert response.json()["cards"][0]["uuid"] == line["card"]
         assert hook["hookInstance"] == line["hook_instance"]
         for secret in ("ZZTOK", "p1", "fhir.example.org", "Practitioner"):
@@ -329,13 +329,11 @@ class TestHeaders:
 
 
 ACCEPTED = {
-    "card": "c-1",
     "outcome": "accepted",
     "acceptedSuggestions": [{"id": "s-1"}],
     "outcomeTimestamp": "2026-11-23T10:00:00Z",
 }
 OVERRIDDEN = {
-    "card": "c-2",
     "outcome": "overridden",
     "overrideReason": {
         "reason": {"code": "later", "system": "https://net-retreat.org/cds/override-reason"},
@@ -351,16 +349,27 @@ async def give(client: httpx2.AsyncClient, *items: Any) -> httpx2.Response:
     return await client.post(FEEDBACK, json={"feedback": items})
 
 
+@pytest.fixture
+async def issued(post: Post, hook: dict[str, Any], log: io.StringIO) -> dict[str, str]:
+    """A card that was shown, as feedback names it; the log is empty again."""
+    (card,) = (await post(hook)).json()["cards"]
+    log.seek(0)
+    log.truncate()
+    return {"card": card["uuid"]}
+
+
 class TestFeedback:
     """``POST /cds-services/{id}/feedback``."""
 
-    async def test_taken_and_logged(self, client: httpx2.AsyncClient, log: io.StringIO) -> None:
-        """Several cards at once; a comment is not for the log."""
-        response = await give(client, ACCEPTED, OVERRIDDEN)
+    async def test_taken_and_logged(
+        self, client: httpx2.AsyncClient, issued: dict[str, str], log: io.StringIO
+    ) -> None:
+        """Several items at once; a comment is not for the log."""
+        response = await give(client, ACCEPTED | issued, OVERRIDDEN | issued)
 
         assert 200 == response.status_code
         first, second = log_lines(log)
-        assert ("c-1", "accepted", ["s-1"]) == (
+        assert (issued["card"], "accepted", ["s-1"]) == (
             first["card"],
             first["outcome"],
             first["suggestions"],
@@ -372,28 +381,46 @@ class TestFeedback:
         )
         assert "ZZPHI" not in log.getvalue()
 
-    async def test_repeated(self, client: httpx2.AsyncClient) -> None:
+    async def test_repeated(self, client: httpx2.AsyncClient, issued: dict[str, str]) -> None:
         """The specification lets a client send the same again."""
-        assert [200] * 5 == [(await give(client, ACCEPTED)).status_code for _ in range(5)]
+        item = ACCEPTED | issued
 
-    async def test_a_code_of_their_own(self, client: httpx2.AsyncClient, log: io.StringIO) -> None:
+        assert [200] * 5 == [(await give(client, item)).status_code for _ in range(5)]
+
+    async def test_an_unknown_card(
+        self, client: httpx2.AsyncClient, issued: dict[str, str], log: io.StringIO
+    ) -> None:
+        """404, for all items together; nothing is noted."""
+        response = await give(client, ACCEPTED | issued, ACCEPTED | {"card": "no-such-card"})
+
+        assert 404 == response.status_code
+        assert [] == log_lines(log)
+
+    async def test_a_code_of_their_own(
+        self, client: httpx2.AsyncClient, issued: dict[str, str], log: io.StringIO
+    ) -> None:
         """Is free text to us."""
         reason = {"reason": {"code": "ZZPHI Smith"}}
+        item = OVERRIDDEN | issued | {"overrideReason": reason}
 
-        assert 200 == (await give(client, OVERRIDDEN | {"overrideReason": reason})).status_code
+        assert 200 == (await give(client, item)).status_code
         assert log_lines(log)[0]["code"] is None
         assert "ZZPHI" not in log.getvalue()
 
-    async def test_overridden_without_a_reason(self, client: httpx2.AsyncClient) -> None:
+    async def test_overridden_without_a_reason(
+        self, client: httpx2.AsyncClient, issued: dict[str, str]
+    ) -> None:
         """A reason is optional."""
-        item = {key: OVERRIDDEN[key] for key in ("card", "outcome", "outcomeTimestamp")}
+        item = {key: OVERRIDDEN[key] for key in ("outcome", "outcomeTimestamp")} | issued
 
         assert 200 == (await give(client, item)).status_code
 
     @pytest.mark.parametrize("missing", ["card", "outcome", "outcomeTimestamp"])
-    async def test_required(self, client: httpx2.AsyncClient, missing: str) -> None:
+    async def test_required(
+        self, client: httpx2.AsyncClient, issued: dict[str, str], missing: str
+    ) -> None:
         """Each member that the specification requires."""
-        item = {key: value for key, value in ACCEPTED.items() if key != missing}
+        item = {key: value for key, value in (ACCEPTED | issued).items() if key != missing}
 
         assert 400 == (await give(client, item)).status_code
 
@@ -412,10 +439,14 @@ class TestFeedback:
         ],
     )
     async def test_wrong(
-        self, client: httpx2.AsyncClient, log: io.StringIO, change: dict[str, Any]
+        self,
+        client: httpx2.AsyncClient,
+        issued: dict[str, str],
+        log: io.StringIO,
+        change: dict[str, Any],
     ) -> None:
         """All of it is refused for one bad item, and nothing is noted."""
-        response = await give(client, ACCEPTED, ACCEPTED | change)
+        response = await give(client, ACCEPTED | issued, ACCEPTED | issued | change)
 
         assert 400 == response.status_code
         assert "ZZ" not in response.text

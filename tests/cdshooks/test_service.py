@@ -33,14 +33,16 @@ TUMOUR = {
 }
 
 
-@pytest.fixture(scope="module")
-def app(tmp_path_factory: pytest.TempPathFactory) -> Starlette:
+@pytest.fixture
+def app(tmp_path: Path) -> Starlette:
     """A site in Toronto that may read one FHIR server, which is off."""
-    site: Path = tmp_path_factory.mktemp("site") / "site.yaml"
+    site = tmp_path / "site.yaml"
     site.write_text("timezone: America/Toronto\n")
     settings = Settings(
         auth="none",
         site_file=site,
+        database_url=f"sqlite:///{tmp_path}/store.db",
+        hash_key_file=tmp_path / "hash.key",
         fhir_servers=("http://127.0.0.1:9/r4",),
         deadline_seconds=2,
         links_protocol_url="https://trials.example.org/ne1",
@@ -52,7 +54,10 @@ def app(tmp_path_factory: pytest.TempPathFactory) -> Starlette:
 async def client(app: Starlette) -> AsyncIterator[httpx2.AsyncClient]:
     """An EHR."""
     transport = httpx2.ASGITransport(app=app)
-    async with httpx2.AsyncClient(transport=transport, base_url="http://service") as http:
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://service") as http,
+    ):
         yield http
 
 
@@ -229,7 +234,7 @@ async def test_what_start_up_made_is_not_collected(app: Starlette) -> None:
     assert before == gc.get_threshold()
 
 
-def test_tokens_cannot_be_checked_yet() -> None:
-    """So a service that must check them does not start, rather than start open."""
-    with pytest.raises(ConfigError, match="CDS_AUTH=required: this version cannot check tokens"):
+def test_tokens_that_nobody_could_have_issued() -> None:
+    """A service that must check tokens does not start without knowing whose."""
+    with pytest.raises(ConfigError, match="CDS_AUTH=required needs CDS_JWT_ISSUERS"):
         create_app(Settings(auth="required"))

@@ -7,28 +7,24 @@ with no Java or Maven gets a skip that says so; in CI that is a failure.
 from __future__ import annotations
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
 import time
 from contextlib import ExitStack, contextmanager
 from datetime import date
-from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import httpx2
 import pytest
 
+from tests.validation.made_cohort import made_once
+from validation.hapi_server import HapiUnavailable, built_jar, lacking, running_hapi
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
 
-HAPI = Path(__file__).resolve().parents[1] / "hapi"
-HAPI_JAR = HAPI / "target" / "hapi-test-server.jar"
-# The first compiler tier only: HAPI starts in half the time, and no test runs long enough to miss
-# the second. With less memory the database in it fills the heap.
-JVM = ("java", "-Xmx2g", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")
-HAPI_START_SECONDS = 180
 SERVICE_START_SECONDS = 30
 STOP_SECONDS = 20
 
@@ -43,37 +39,28 @@ class StartService(Protocol):
 @pytest.fixture(scope="session")
 def hapi_jar() -> Path:
     """The HAPI server, built if its sources changed since the last time."""
-    missing = [tool for tool in ("java", "javac", "mvn") if shutil.which(tool) is None]
-    if missing:
-        reason = f"a real FHIR server needs a JDK (17 or later) and Maven; missing: {missing}"
-        if os.environ.get("CI") == "true":
-            pytest.fail(reason)
+    reason = lacking()
+    if reason is not None and os.environ.get("CI") == "true":
+        pytest.fail(reason)
+    if reason is not None:
         pytest.skip(reason)
-    if not _is_built():
-        built = subprocess.run(
-            ["mvn", "-B", "-q", "package"],  # noqa: S607 - wherever this machine has it
-            cwd=HAPI,
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        if built.returncode != 0:
-            pytest.fail(f"the HAPI server does not build:\n{built.stdout}{built.stderr}")
-    return HAPI_JAR
-
-
-def _is_built() -> bool:
-    sources = [HAPI / "pom.xml", *(file for file in HAPI.glob("src/**/*") if file.is_file())]
-    newest = max(file.stat().st_mtime for file in sources)
-    return HAPI_JAR.exists() and HAPI_JAR.stat().st_mtime >= newest
+    try:
+        return built_jar()
+    except HapiUnavailable as error:
+        pytest.fail(str(error))
 
 
 @pytest.fixture(scope="session")
-def hapi(hapi_jar: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def hapi(hapi_jar: Path) -> Iterator[str]:
     """The base URL of a HAPI FHIR R4 server."""
-    with _running_hapi(hapi_jar, tmp_path_factory.mktemp("hapi"), max_page=200) as base_url:
+    with running_hapi(hapi_jar, max_page=200) as base_url:
         yield base_url
+
+
+@pytest.fixture(scope="session")
+def cohort_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small cohort by the real Synthea."""
+    return made_once(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
@@ -83,11 +70,9 @@ def hapi_with_demo_patients(hapi: str) -> str:
 
 
 @pytest.fixture(scope="session")
-def hapi_with_small_pages(
-    hapi_jar: Path, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[str]:
+def hapi_with_small_pages(hapi_jar: Path) -> Iterator[str]:
     """The same on a server that gives 5 entries a page, however many are asked for."""
-    with _running_hapi(hapi_jar, tmp_path_factory.mktemp("hapi-small"), max_page=5) as base_url:
+    with running_hapi(hapi_jar, max_page=5) as base_url:
         yield _load(base_url)
 
 
@@ -113,17 +98,6 @@ def _load(base_url: str) -> str:
 
     load(base_url, date.today())  # noqa: DTZ011 - the day on this machine, as for the service
     return base_url
-
-
-@contextmanager
-def _running_hapi(jar: Path, directory: Path, *, max_page: int) -> Iterator[str]:
-    port = _free_port()
-    command = [*JVM, f"-Dport={port}", f"-DmaxPage={max_page}", "-jar", str(jar)]
-    log = directory / "hapi.log"
-    base_url = f"http://127.0.0.1:{port}/fhir"
-    with _running(command, log, directory, dict(os.environ)) as process:
-        _wait_for(f"{base_url}/metadata", process, log, HAPI_START_SECONDS)
-        yield base_url
 
 
 @contextmanager

@@ -1,0 +1,101 @@
+"""What uvicorn's HTTP parser leaves open: how large the head of a request may be, and how slow.
+
+The front proxy has the same limits, and more (``deploy/nginx/``); these hold where it is missing or
+misconfigured. A head is the request line and the headers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from typing import Any, Final
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+MOST_HEAD_BYTES: Final = 32 * 1024
+"""A token of 16 kB (what a hook may hold) and what proxies add."""
+
+HEAD_SECONDS: Final = 10.0
+"""In which a head must be complete, from the connection or its first byte on."""
+
+
+class _Refused(Exception):
+    """A head that is not taken; the parser turns it into an error of its own."""
+
+
+class GuardedHttp(HttpToolsProtocol):
+    """HTTP/1.1 with a limit to the size and the time of each head, and one length for each body."""
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        super().__init__(*arguments, **named)
+        self._head_bytes = 0
+        self._in_head = True
+        self._refusal = HTTPStatus.BAD_REQUEST
+        self._head_timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a head."""
+        super().connection_made(transport)
+        self._await_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing more."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Read on, unless the head has grown beyond its limit."""
+        if self._in_head:
+            self._head_bytes += len(data)
+        super().data_received(data)
+        if self._in_head and self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            self.send_400_response("")
+
+    def on_message_begin(self) -> None:
+        """Begin to count, and to wait, anew."""
+        super().on_message_begin()
+        if not self._in_head:
+            self._await_head()
+
+    def on_headers_complete(self) -> None:
+        """Take a head, or refuse it."""
+        self._in_head = False
+        self._stop_timer()
+        self._check_head()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's words are not sent)
+        """Answer what cannot be parsed, or was refused, and close."""
+        head = [STATUS_LINE[self._refusal], b"content-length: 0\r\nconnection: close\r\n\r\n"]
+        self.transport.write(b"".join(head))
+        self.transport.close()
+
+    def _await_head(self) -> None:
+        self._in_head = True
+        self._head_bytes = 0
+        self._stop_timer()
+        self._head_timer = self.loop.call_later(HEAD_SECONDS, self._too_slow)
+
+    def _stop_timer(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _too_slow(self) -> None:
+        if self._head_bytes == 0:  # opened ahead of a request that did not come: no answer is due
+            self.transport.close()
+        elif not self.transport.is_closing():
+            self._refusal = HTTPStatus.REQUEST_TIMEOUT
+            self.send_400_response("")
+
+    def _check_head(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
+        if size > MOST_HEAD_BYTES:
+            self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
+            raise _Refused
+        # Two lengths, or a length and chunks: a proxy may have believed the other one.
+        lengths = [name for name, _ in self.headers if name == b"content-length"]
+        chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
+        if len(lengths) + chunked > 1:
+            raise _Refused

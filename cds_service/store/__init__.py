@@ -1,0 +1,1 @@
+"""What is kept: the audit, feedback, used tokens and switches. No chart content."""

@@ -1,0 +1,1 @@
+"""Who calls: issuers of CDS Hooks tokens, their keys, and the check of a token."""

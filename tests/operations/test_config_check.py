@@ -1,0 +1,155 @@
+"""``cds-service config check``: every fault a line, and of a good configuration a summary."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from joserfc.jwk import ECKey
+from ruamel.yaml import YAML
+
+from cds_service.operations.config_check import check_configuration
+from cds_service.trial.load import DEFAULT_TRIAL
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SECRETS = ("ZZPASS", "ZZKEY")
+
+
+@pytest.fixture
+def good(tmp_path: Path) -> dict[str, str]:
+    """A configuration that may start."""
+    key = ECKey.generate_key("P-384", {"kid": "ZZKID", "alg": "ES384", "use": "sig"})
+    issuers = [
+        {
+            "iss": "https://ehr.hospital.example",
+            "name": "general-hospital",
+            "keys": [key.as_dict(private=False)],
+        }
+    ]
+    with (tmp_path / "issuers.yaml").open("w", encoding="utf-8") as file:
+        YAML(typ="safe").dump(issuers, file)
+    (tmp_path / "hash.key").write_text("ZZKEY" * 20, encoding="utf-8")
+    (tmp_path / "hash.key").chmod(0o600)
+    (tmp_path / "site.yaml").write_text("timezone: America/Toronto\n", encoding="utf-8")
+    amended = DEFAULT_TRIAL.read_text("utf-8") + "\n# amended\n"
+    (tmp_path / "amended.yaml").write_text(amended, encoding="utf-8")
+    return {
+        "CDS_PUBLIC_URL": "https://cds.hospital.example",
+        "CDS_FHIR_SERVERS": "https://fhir.hospital.example/r4",
+        "CDS_JWT_ISSUERS": "issuers.yaml",
+        "CDS_HASH_KEY_FILE": "hash.key",
+        "CDS_SITE_FILE": "site.yaml",
+        "CDS_CANDIDATE_TRIAL_FILE": "amended.yaml",
+    }
+
+
+def check(directory: Path, settings: dict[str, str], *options: str) -> Any:
+    """Run the command."""
+    inherited = {name: value for name, value in os.environ.items() if name[:4] != "CDS_"}
+    return subprocess.run(
+        [sys.executable, "-m", "cds_service.cli", "config", "check", *options],
+        cwd=directory,
+        env=inherited | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_good(tmp_path: Path, good: dict[str, str]) -> None:
+    """Exit 0, and what a start would use; nothing is written, and no secret shown."""
+    before = sorted(tmp_path.iterdir())
+    ran = check(tmp_path, good, "--store")
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    said = dict(line.split("  ", 1) for line in ran.stdout.splitlines())
+    assert "net-retreat 2023.1 sha256:" in said["trial"]
+    assert "sha256:" in said["candidate"]
+    assert said["trial"].split()[-1] != said["candidate"].split()[-1]
+    assert said["issuer"].strip() == (
+        "general-hospital (https://ehr.hospital.example); 1 keys; "
+        "FHIR servers: https://fhir.hospital.example/r4"
+    )
+    assert "America/Toronto" in said["site"]
+    assert not any(secret in ran.stdout for secret in SECRETS)
+    assert before == sorted(tmp_path.iterdir())
+
+
+def test_every_fault_is_a_line(tmp_path: Path, good: dict[str, str]) -> None:
+    """Those of settings together, those of files, and those of the network."""
+    (tmp_path / "issuers.yaml").write_text("- {iss: x, colour: red}\n", encoding="utf-8")
+    (tmp_path / "hash.key").chmod(0o644)
+    (tmp_path / "ca.pem").write_text("nothing", encoding="utf-8")
+    (tmp_path / "amended.yaml").write_bytes(DEFAULT_TRIAL.read_bytes())
+    ran = check(
+        tmp_path,
+        good
+        | {
+            "CDS_PUBLIC_URL": "http://cds.hospital.example",
+            "CDS_CA_FILE": "ca.pem",
+            "CDS_DATABASE_URL": "postgresql+psycopg://cds:ZZPASS@127.0.0.1:1/cds?sslpassword=ZZPASS",
+        },
+        "--store",
+    )
+
+    assert (2, "") == (ran.returncode, ran.stdout)
+    lines = ran.stderr.splitlines()
+    assert all(line.startswith("cds-service: ") for line in lines)
+    for part in (
+        "CDS_PUBLIC_URL: must be https",
+        "issuers.yaml: issuer 1 (x): colour: is not known",
+        "hash.key: open to other users",
+        "ca.pem: cannot be used",
+        "CDS_CANDIDATE_TRIAL_FILE: holds the trial file in force",
+        "the store is unreachable",
+    ):
+        assert 1 == sum(part in line for line in lines), (part, lines)
+    assert 6 == len(lines)
+    assert not any(secret in ran.stderr for secret in SECRETS)
+
+
+def test_settings_first(tmp_path: Path) -> None:
+    """With a setting that cannot be read, there is nothing more to be looked at."""
+    ran = check(tmp_path, {"CDS_DEADLINE_SECONDS": "ZZPASS", "CDS_COLOUR": "ZZPASS"})
+
+    assert 2 == ran.returncode
+    assert 2 == len(ran.stderr.splitlines())
+    assert "CDS_COLOUR: unknown setting" in ran.stderr
+    assert "CDS_DEADLINE_SECONDS: " in ran.stderr
+    assert "ZZPASS" not in ran.stderr
+
+
+@pytest.mark.parametrize(
+    ("settings", "part"),
+    [
+        ({"CDS_SITE_FILE": "nowhere.yaml"}, "nowhere.yaml"),
+        ({"CDS_DATABASE_URL": "sqlite:////nowhere/cds.db"}, "no folder /nowhere"),
+        ({"CDS_DATABASE_URL": "sqlite://"}, "SQLite needs a file"),
+        ({"CDS_CANDIDATE_TRIAL_FILE": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
+        ({"CDS_JWT_ISSUERS": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
+        ({"CDS_APPROVAL_KEYS": "k.json", "CDS_APPROVAL_FILE": "a.jws"}, "cannot be read"),
+    ],
+)
+def test_one_fault(
+    tmp_path: Path,
+    good: dict[str, str],
+    settings: dict[str, str],
+    part: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Alone, it is the one line."""
+    for name in [name for name in os.environ if name[:4] == "CDS_"]:
+        monkeypatch.delenv(name)
+    for name, value in (good | settings).items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.chdir(tmp_path)
+
+    errors = check_configuration(reach_store=False).errors
+
+    assert 1 == len(errors)
+    assert part in errors[0]
