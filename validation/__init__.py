@@ -1,0 +1,1 @@
+"""The validation study: synthetic patients of known truth, and how the service does on them."""
