@@ -37,8 +37,9 @@ FEEDBACK = f"{SERVICE}/feedback"
 PATIENT = "everything-met"
 DEADLINE_S = 1.5
 MARGIN_S = 0.25
-# What a process may take beyond its deadline on a machine that runs other tests as well.
-SLACK_S = 0.5
+# What a busy machine may add to the time on the wall. How long the work itself takes is held by
+# tests/faults, as time of the processor.
+SLACK_S = 4.0
 MOST_GROWTH_KB = 150 * 1024
 START_S = 40
 # Connections that are kept open to two FHIR servers.

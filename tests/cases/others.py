@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import httpx2
+from typer.testing import CliRunner
 
+from cds_service.cli import app
 from tests.cases.conftest import (
     PATIENT,
     SERVICE,
@@ -46,23 +48,40 @@ def another(folder: Path, today: date, **settings: str) -> Iterator[Running]:
 
 
 async def sent_at_once(
-    service: Running, tenant: str, hooks: Sequence[Any], pace_s: float = 0
+    service: Running, tenant: str, hooks: Sequence[Any], *, pace_s: float = 0, at_a_time: int = 1000
 ) -> list[tuple[int, float]]:
-    """Status and seconds of hooks that are sent without waiting for answers, one each ``pace_s``.
+    """Status and seconds of hooks that are sent without waiting for the answers before.
 
-    The seconds count from the moment in which a hook was due.
+    Args:
+        service: where to.
+        tenant: who sends them.
+        hooks: what is sent.
+        pace_s: one is sent each so many seconds.
+        at_a_time: at most so many are without an answer.
     """
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     path = service.url + SERVICE
+    places = asyncio.Semaphore(at_a_time)
     async with httpx2.AsyncClient(trust_env=False, timeout=30, limits=limits) as client:
 
-        async def one(body: bytes, due: float) -> tuple[int, float]:
+        async def one(hook: Any, due: float) -> tuple[int, float]:
             await asyncio.sleep(max(due - time.monotonic(), 0))
-            headers = {"content-type": "application/json",
-                       "authorization": service.tenants[tenant].bearer()}  # fmt: skip
-            answer = await client.post(path, content=body, headers=headers)
-            return answer.status_code, time.monotonic() - due
+            async with places:
+                headers = {
+                    "content-type": "application/json",
+                    "authorization": service.tenants[tenant].bearer(),
+                }
+                body = json.dumps(hook).encode()
+                sent = time.monotonic()
+                answer = await client.post(path, content=body, headers=headers)
+                return answer.status_code, time.monotonic() - sent
 
         began = time.monotonic()
-        bodies = [json.dumps(hook).encode() for hook in hooks]
-        return await asyncio.gather(*(one(it, began + n * pace_s) for n, it in enumerate(bodies)))
+        return await asyncio.gather(*(one(it, began + n * pace_s) for n, it in enumerate(hooks)))
+
+
+def command(*arguments: str) -> str:
+    """What a command of the service prints, run in this process; it must succeed."""
+    ran = CliRunner().invoke(app, arguments)
+    assert ran.exit_code == 0, ran.output
+    return ran.stdout

@@ -6,8 +6,6 @@ rules prescribe, exactly.
 
 from __future__ import annotations
 
-import subprocess
-import sys
 import time
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -16,6 +14,7 @@ import pytest
 
 from tests import charts
 from tests.cases.inside import in_process, report_of, status_in
+from tests.cases.others import command
 from tests.cases.sent import (
     CELLS,
     DAY,
@@ -346,8 +345,7 @@ def test_a_trial_that_is_closed(service: Running) -> None:
     url = f"sqlite:///{service.folder}/store.db"
 
     def switch(*how: str) -> None:
-        command = [sys.executable, "-m", "cds_service.cli", "switch", *how, "--database", url]
-        subprocess.run(command, check=True, capture_output=True, cwd=service.folder)
+        command("switch", *how, "--database", url)
         time.sleep(1.2)  # all workers follow within a second
 
     switch("off", "trial:net-retreat", "--reason", "closed")

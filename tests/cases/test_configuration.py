@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import os
 import shutil
 import subprocess
 import sys
 from contextlib import ExitStack
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -162,28 +164,28 @@ def test_what_nobody_approved(
 
 
 @pytest.mark.case("LOD-13")
-def test_a_card_of_the_version_before(tmp_path: Path, today: date) -> None:
+def test_a_card_of_the_version_before(service: Running, tmp_path: Path) -> None:
     """Of two versions on one store either takes feedback on a card of the other.
 
     In the audit the card stays under the version that made it.
     """
     newer = copied(tmp_path / "newer")
-    file = newer / "cds_service/trials/net_retreat.yaml"
-    changed(file, "\nversion: ", "\nversion: 9-")
-    (tmp_path / "older").mkdir()
-    with another(tmp_path / "older", today) as service:
-        card = judge(service, chart()).answer.cards[0]
-        port = free_port()
-        settings = settings_for(tmp_path / "older", port, service.tenants)
-        with serving(newer, port, settings) as process:
-            for tenant in service.tenants.values():
-                tenant.public_url = f"http://127.0.0.1:{port}"
-            after = Running(f"http://127.0.0.1:{port}", process, tmp_path / "older",
-                            service.tenants, service.fhir, service.canary)  # fmt: skip
-            taken = after.post({"feedback": [item(card)]}, path=FEEDBACK)
-            context = {"userId": "Practitioner/ZZPHI-2", "patientId": PATIENT}
-            newer_card = judge(after, chart(), context=context).answer.cards[0]
-        audited = {record["card"]: record["trial"] for record in service.audited()}
+    changed(newer / "cds_service/trials/net_retreat.yaml", "\nversion: ", "\nversion: 9-")
+    contexts = [
+        {"userId": f"Practitioner/ZZPHI-version-{number}", "patientId": PATIENT}
+        for number in range(2)
+    ]
+    card = judge(service, chart(), context=contexts[0]).answer.cards[0]
+    port = free_port()
+    tenants = {name: copy.copy(tenant) for name, tenant in service.tenants.items()}
+    for tenant in tenants.values():
+        tenant.public_url = f"http://127.0.0.1:{port}"
+    settings = settings_for(service.folder, port, tenants)
+    with serving(newer, port, settings) as process:
+        after = replace(service, url=f"http://127.0.0.1:{port}", process=process, tenants=tenants)
+        taken = after.post({"feedback": [item(card)]}, path=FEEDBACK)
+        newer_card = judge(after, chart(), context=contexts[1]).answer.cards[0]
+    audited = {record["card"]: record["trial"] for record in service.audited()}
 
     assert 200 == taken.response.status_code
     first, second = audited[card["uuid"]], audited[newer_card["uuid"]]

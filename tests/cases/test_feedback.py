@@ -6,8 +6,6 @@ import csv
 import io
 import json
 import sqlite3
-import subprocess
-import sys
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.cases.conftest import FEEDBACK, PATIENT, SERVICE
+from tests.cases.others import command
 from tests.cases.sent import Json, chart, judge
 
 if TYPE_CHECKING:
@@ -192,11 +191,8 @@ def test_hostile_comments(service: Running) -> None:
     found = [kept(service, card)[0]["comment"] for card in cards]
     assert [text.replace("\0", "\ufffd") for text in COMMENTS] == found
     url = f"sqlite:///{service.folder}/store.db"
-    command = ["audit", "export", "--database", url, "--format", "csv", "--with-comments"]
-    exported = subprocess.run(
-        [sys.executable, "-m", "cds_service.cli", *command, "--out", "-"],
-        check=True, capture_output=True, cwd=service.folder, text=True,
-    ).stdout  # fmt: skip
+    exported = command("audit", "export", "--database", url, "--format", "csv",
+                       "--with-comments", "--out", "-")  # fmt: skip
     cells = [cell for row in csv.reader(io.StringIO(exported)) for cell in row]
     assert [] == [cell for cell in cells if cell[:1] in set("=+@\t\r")]
     assert [] == [cell for cell in cells if cell.startswith("-ZZPHI")]

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cases.conftest import DEADLINE_S, SERVICE
+from tests.cases.conftest import SERVICE
 from tests.faults.fault_book import GAPS, HANGING, OF_ANY_READ, SURVIVED
 
 if TYPE_CHECKING:
@@ -64,7 +64,6 @@ def test_results_that_cannot_be_read(service: Running, name: str) -> None:
         assert "unknown" == answer.status(criterion)
     (card,) = answer.cards
     assert "could not read" in card["summary"]
-    assert answer.seconds < DEADLINE_S + 0.75
 
 
 PATIENT_CELLS = [cell for cell in CELLS if cell.values[0] in OF_ANY_READ | HANGING]

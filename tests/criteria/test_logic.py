@@ -76,6 +76,32 @@ def test_a_clock_names_the_days_at_which_a_vague_date_matters(
             assert {day, before} & (clock.windows | {today})
 
 
+@given(TODAYS, st.integers(-40, 40))
+def test_a_clock_names_the_birthday_that_matters(today: date, ahead: int) -> None:
+    """Of two neighbouring births that differ in whether thirty years are completed."""
+    birth = add_months(today, -360) + timedelta(days=ahead % 3 - 1)
+    before = birth - timedelta(days=1)
+    clock = Clock(today)
+
+    if clock.has_birthday(birth, 30) != clock.has_birthday(before, 30):
+        assert {birth, before} & clock.windows
+
+
+@pytest.mark.parametrize("months", [1, 2, 11, 12, 36])
+@pytest.mark.parametrize("month", range(1, 13))
+def test_a_window_of_months_ends_right_at_the_ends_of_months(month: int, months: int) -> None:
+    """A scan of 28 February is within one month up to the end of March."""
+    for year in (2026, 2027, 2028):
+        for back in range(4):
+            day = add_months(date(year, month, 1), 1) - timedelta(days=1 + back)
+            clock = Clock(day)
+            assert clock.within_months(day, months)
+            (first,) = clock.flips
+
+            assert not SAID["within months"](first, day, months)
+            assert SAID["within months"](first - timedelta(days=1), day, months)
+
+
 @given(TODAYS, NEAR)
 def test_days_since_are_days(today: date, ahead: timedelta) -> None:
     """Without a note: who asks for them notes what matters."""

@@ -56,6 +56,14 @@ def test_the_code_s_property_decides_at_every_reading(
         assert usable == isinstance(found, Converted)
 
 
+def test_no_unit_beside_a_code_is_no_disagreement(book: UnitBook) -> None:
+    """Also where a score without a unit would have one: the code alone is what is wrong."""
+    found = book.read("ecog_score", "", Decimal(1), None, "%", UCUM)
+
+    assert isinstance(found, UnitProblem)
+    assert "wrong-dimension" == found.code
+
+
 def test_a_long_unit_is_cut_in_the_message(book: UnitBook) -> None:
     """Forty characters tell which it was."""
     found = book.read("hemoglobin", "mass", Decimal(7), "x" * 60, None, None)
