@@ -9,6 +9,7 @@ from starlette.requests import ClientDisconnect, Request
 from cds_service.errors import HookError
 
 _JSON_TYPES = frozenset({"application/json", "application/fhir+json"})
+_LONGEST_LENGTH = 18
 
 
 async def read_body(request: Request, *, most_bytes: int, within_s: float) -> bytes:
@@ -39,8 +40,9 @@ def _check_headers(request: Request, most_bytes: int) -> None:
     # 200 kB of gzip can be 200 MB of JSON, and CDS Hooks does not ask for compression.
     if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
         raise HookError("a body with a Content-Encoding is not read", status=415)
-    length = request.headers.get("content-length", "")
-    if length.isdecimal() and int(length) > most_bytes:
+    length = request.headers.get("content-length", "").lstrip("0")
+    # By its digits first: Python refuses to read a number of thousands of them.
+    if length.isdecimal() and (len(length) > _LONGEST_LENGTH or int(length) > most_bytes):
         raise _too_large(most_bytes)
 
 

@@ -25,6 +25,9 @@ from cds_service.trial.schema import CriterionSpec
 
 # More cases than this are not tried: the status is then unknown, and the dates are named.
 MOST_CASES = 1024
+# Of vague dates that share an interval, so many are tried on days of their own: five such dates
+# are just not too many cases, and a course of therapy is told by four cycles.
+MOST_DAYS_APART = 4
 _MILDER: tuple[Change | None, ...] = ("time", "new_data", "permanent", None)
 _DAY = timedelta(days=1)
 
@@ -167,10 +170,24 @@ def _births(view: View) -> Sequence[date | None]:
 
 def _days_that_matter(first: date, last: date, view: View) -> tuple[date, ...]:
     """The days of an interval on which a comparison can turn, both ends included."""
-    days = {first, last}
+    days = {first, last, *_days_apart(first, last, view)}
     for other in view.exact_days | view.clock.windows:
         days.update(day for day in (other - _DAY, other, other + _DAY) if first <= day <= last)
     return tuple(sorted(days))
+
+
+def _days_apart(first: date, last: date, view: View) -> Iterator[date]:
+    """Days between the ends of an interval that three or more vague dates share.
+
+    At the ends alone, three cycles of one year would never be three.
+    """
+    today = view.clock.today
+    vague = (fact.when for fact in view.loose.values() if fact.when and not fact.when.exact)
+    others = (possible_days(when, today) for when in vague)
+    sharing = sum(other[0] <= last and first <= other[1] for other in others)
+    steps = min(sharing, MOST_DAYS_APART) - 1
+    for step in range(1, steps):
+        yield first + (last - first) * step // steps
 
 
 def _case_count(loose: Iterable[Fact], births: Sequence[date | None], view: View) -> int:

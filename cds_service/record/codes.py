@@ -20,6 +20,7 @@ Use = Literal["fact", "possible"]
 _NONE: Final[frozenset[str]] = frozenset()
 # A hospital holds more distinct codes than a cache should; a cleared cache only costs time.
 _CACHE_LIMIT: Final = 50_000
+_LONGEST_KEY: Final = 2_000
 # A dot stays inside a word only before a digit, so that "NE.1" is one word and "end.Next" is two.
 _WORD: Final = re.compile(r"[^\W_]+(?:\.\d[^\W_]*)*")
 
@@ -222,6 +223,9 @@ class CodeBook:
 
 
 def _keep(cache: dict[_K, _T], key: _K, value: _T) -> None:
+    # Longer than any coding that recurs: a sender chooses how much would be remembered.
+    if len(str(key)) > _LONGEST_KEY:
+        return
     if len(cache) >= _CACHE_LIMIT:
         cache.clear()
     cache[key] = value

@@ -24,6 +24,8 @@ FIRST_DAY = date(1850, 1, 1)
 # Systems write 9999-12-31 for "no end"; cut off here, a window can still be added to it.
 LAST_DAY = date(9000, 12, 31)
 _LEAP_SECOND = 60
+# An instant with nanoseconds and an offset has 35 characters.
+_LONGEST = 64
 
 
 class When(msgspec.Struct, frozen=True, gc=False):
@@ -73,8 +75,6 @@ def unreadable_when(text: str) -> When:
     return When(FIRST_DAY, LAST_DAY, text=text, unreadable=True)
 
 
-# The results of one panel share their time, and a chart is read with the same zone throughout.
-@lru_cache(maxsize=4096)
 def parse_when(text: str, zone: tzinfo, *, stand_in: str | None = None) -> When:
     """Read a FHIR date, dateTime or instant.
 
@@ -86,6 +86,13 @@ def parse_when(text: str, zone: tzinfo, *, stand_in: str | None = None) -> When:
     Returns:
         The interval of days, or an unreadable one.
     """
+    # No date, and nothing to remember: a sender chooses how long a text is.
+    return unreadable_when(text) if len(text) > _LONGEST else _parsed(text, zone, stand_in)
+
+
+# The results of one panel share their time, and a chart is read with the same zone throughout.
+@lru_cache(maxsize=4096)
+def _parsed(text: str, zone: tzinfo, stand_in: str | None) -> When:
     found = _FHIR_DATE.fullmatch(text)
     try:
         read = None if found is None else _read(found, zone)

@@ -29,6 +29,8 @@ _PLAIN_EXPONENT: Final = 20
 
 
 _MOST_FACTORS: Final = 10_000
+# Characters of a unit, a code or a system; longer ones are nobody's, and are not remembered.
+_LONGEST: Final = 100
 _UnitKey = tuple[str, str, str | None, str | None, str | None]
 
 
@@ -111,7 +113,8 @@ class UnitBook:
         if factor is None:
             factor = self._factor(self._quantities[quantity], property, unit, code, system)
             # A laboratory writes its few units again and again; senders of others cannot fill it.
-            if len(self._factors) < _MOST_FACTORS:
+            short = all(len(part or "") <= _LONGEST for part in (unit, code, system))
+            if short and len(self._factors) < _MOST_FACTORS:
                 self._factors[key] = factor
         if isinstance(factor, UnitProblem):
             return factor

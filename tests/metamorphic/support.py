@@ -106,6 +106,8 @@ _CONDITIONS = (
     "Z85.3",
     "R13.10",
 )
+# An ablation, a chemoembolisation, a colonoscopy, a hysterectomy, surgery and a PET of any kind.
+_PROCEDURES = ("609232008", "314617008", "73761001", "236886002", "387713003", "82918005")
 # Values on either side of the limits, and on them.
 _LABS = {
     "hemoglobin": ("g/L", (60, 79.9, 80, 118)),
@@ -134,42 +136,84 @@ def moments(draw: st.DrawFn, longest: int = 2200) -> str:
 def _lab(draw: st.DrawFn) -> Json:
     test = draw(st.sampled_from(sorted(_LABS)))
     unit, values = _LABS[test]
-    how: Json = {}
+    how: Json = {"status": draw(st.sampled_from((*["final"] * 8, "amended", "preliminary")))}
     if test == "bilirubin":
         how["uln"] = charts.upper(1.2, "mg/dL")
-    return charts.lab(test, draw(st.sampled_from(values)), unit, draw(moments()), **how)
+    made = charts.lab(test, draw(st.sampled_from(values)), unit, draw(moments()), **how)
+    twist = draw(st.sampled_from((*[""] * 6, "bare", "below", "empty", "other", "absurd")))
+    amount = made["valueQuantity"]
+    if twist == "bare":
+        made["valueQuantity"] = {"value": amount["value"]}
+    elif twist == "below":
+        amount["comparator"] = draw(st.sampled_from(("<", "<=", ">", ">=")))
+    elif twist == "other":
+        amount |= {"unit": "mmol/L", "code": "mmol/L"}
+    elif twist == "absurd":
+        amount["value"] = 100_000
+    elif twist == "empty":
+        del made["valueQuantity"]
+        made["dataAbsentReason"] = charts.words("not performed")
+    return made
 
 
 @st.composite
 def _drug(draw: st.DrawFn) -> Json:
     drug, on = draw(st.sampled_from(_DRUGS)), draw(moments())
-    kind = draw(st.sampled_from(("given", "statement", "order", "dispense")))
+    kind = draw(st.sampled_from(("given", "statement", "period", "order", "dispense")))
     if kind == "given":
-        return charts.given(drug, on)
-    if kind == "statement":
-        return charts.statement(drug, on, status=draw(st.sampled_from(("active", "completed"))))
+        given = ("completed", "completed", "stopped", "on-hold", "not-done")
+        return charts.given(drug, on, status=draw(st.sampled_from(given)))
+    if kind in {"statement", "period"}:
+        end = charts.days_ago(draw(st.integers(0, 60))) if kind == "period" else None
+        stated = ("active", "completed", "intended", "not-taken")
+        return charts.statement(drug, on, end, status=draw(st.sampled_from(stated)))
     return charts.order(drug, on) if kind == "order" else charts.dispense(drug, on)
 
 
 @st.composite
 def _other(draw: st.DrawFn) -> Json:
     on = draw(moments())
+    sure = ("confirmed", "confirmed", "provisional", "differential", "refuted", None)
     made = (
-        lambda: charts.condition(draw(st.sampled_from(_CONDITIONS)), onset=on),
-        lambda: charts.cycle(on, draw(st.sampled_from((7400, 3700, None)))),
-        lambda: charts.response(draw(st.sampled_from(("CR", "PR", "SD", "PD", "NE"))), on),
+        lambda: charts.condition(
+            draw(st.sampled_from(_CONDITIONS)),
+            onset=on,
+            verification=draw(st.sampled_from(sure)),
+            clinical=draw(st.sampled_from(("active", "resolved", None))),
+        ),
+        lambda: charts.cycle(on, draw(st.sampled_from((7400, 3700, 1, None)))),
+        lambda: charts.response(draw(st.sampled_from(("CR", "PR", "SD", "PD", "NE", "?"))), on),
         lambda: charts.pet(on, draw(st.sampled_from(("Ga-68 DOTATATE", "FDG", "")))),
-        lambda: charts.procedure(draw(st.sampled_from(("387713003", "82918005"))), on),
+        lambda: charts.procedure(draw(st.sampled_from(_PROCEDURES)), on),
         lambda: charts.observation("ecog", on, valueInteger=draw(st.integers(0, 4))),
-        lambda: charts.observation("grade", on, valueCodeableConcept={"text": "G2"}),
+        lambda: charts.observation("karnofsky", on, valueInteger=draw(st.integers(3, 10)) * 10),
+        lambda: charts.observation(
+            "grade", on, valueCodeableConcept={"text": draw(st.sampled_from(("G2", "G3")))}
+        ),
+        lambda: charts.observation("hcg", on, valueCodeableConcept=_NEGATIVE),
     )
     return draw(st.sampled_from(made))()
 
 
+@st.composite
+def _strange(draw: st.DrawFn) -> Json:
+    """Now and then a resource may mean something else, or has no date."""
+    made: Json = draw(st.one_of(_lab(), _drug(), _other()))
+    twist = draw(st.sampled_from((*[""] * 12, "strange", "undated")))
+    if twist == "strange":
+        made |= charts.STRANGE
+    elif twist == "undated":
+        made = {name: held for name, held in made.items() if name not in _DATED_BY}
+    return made
+
+
+_DATED_BY = {"effectiveDateTime", "performedDateTime", "onsetDateTime", "authoredOn",
+             "whenHandedOver", "effectivePeriod"}  # fmt: skip
+
+
 def additions(least: int = 0, most: int = 6) -> st.SearchStrategy[Resources]:
     """Resources of every kind, with their ids made anew so that examples repeat."""
-    one = st.one_of(_lab(), _drug(), _other())
-    return st.lists(one, min_size=least, max_size=most).map(_numbered)
+    return st.lists(_strange(), min_size=least, max_size=most).map(_numbered)
 
 
 def _numbered(made: Resources) -> Resources:

@@ -22,11 +22,12 @@ from typing import Any
 
 from reach import SEED, load
 
-# Tests that a mutant meets in its first pass, and that what survives meets in a second one: of
-# those that reach its line, or a random choice of so many where there are more. In the second one
-# those named after the module come in addition, all of them.
-PASSES = (60, 240)
-SECONDS_OF_GRACE = 20
+# Of the tests that reach its line a mutant meets a random choice of so many, what survives meets
+# more, and what survives those meets all. Those named after the module do not wait for the third.
+PASSES = (60, 240, 100_000)
+# Of processor time, beside twice what the tests take while they are watched.
+SECONDS_OF_GRACE = 5
+SAVED_EVERY = 40
 MOST_MEMORY = 4 << 30
 SURVIVED, KILLED, NO_TESTS, TIMEOUT = 0, 1, 33, 36
 # Their mutants act while tables are loaded, so each of them loads anew.
@@ -51,6 +52,7 @@ class Runner:
         self._reached: dict[str, list[int]] = {}
         self._killers: dict[str, Counter[int]] = defaultdict(Counter)
         self._running: dict[int, tuple[str, Path]] = {}
+        self._done = 0
 
     def pytest_runtestloop(self, session: Any) -> bool:
         """Collection is over: run the mutants."""
@@ -95,9 +97,12 @@ class Runner:
         stem = module.rpartition(".")[2]
         named = [test for test in mixed if stem in self._items[test].nodeid]
         first = dict.fromkeys([*named[: PASSES[0]], *mixed[: PASSES[0]]])
-        if number:
-            second = dict.fromkeys([*named, *mixed[: sum(PASSES)]])
+        if number == 1:
+            second = dict.fromkeys([*named, *mixed[: sum(PASSES[:2])]])
             return sorted(test for test in second if test not in first)
+        if number == 2:
+            met = {*named, *mixed[: sum(PASSES[:2])]}
+            return sorted(test for test in mixed if test not in met)
         known = [test for test, _ in self._killers[_function(key)].most_common(8)]
         rank = {test: position for position, test in enumerate(known)}
         return sorted(
@@ -112,7 +117,7 @@ class Runner:
 
     def _fork(self, key: str, tests: Sequence[int]) -> None:
         note = self._into / f"killer-{key.rpartition('.')[2]}"
-        seconds = int(SECONDS_OF_GRACE + 10 * sum(self._seconds[test] for test in tests))
+        seconds = int(SECONDS_OF_GRACE + 2 * sum(self._seconds[test] for test in tests))
         pid = os.fork()
         if pid == 0:
             self._child(key, tests, note, seconds)
@@ -157,6 +162,9 @@ class Runner:
             self._killers[_function(key)][int(note.read_text())] += 1
             note.unlink()
         held.exit_code_by_key[key] = code
+        self._done += 1
+        if self._done % SAVED_EVERY == 0:
+            held.save()
         if code == SURVIVED:
             survivors.append(key)
 

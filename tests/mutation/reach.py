@@ -11,7 +11,7 @@ import json
 import os
 import random
 import sys
-from collections import defaultdict
+import time
 from pathlib import Path
 from typing import Any
 
@@ -37,22 +37,23 @@ def load() -> None:
 def digest(into: Path) -> str:
     """What the sources, tests and tables of a folder are, in one word."""
     found = hashlib.sha256()
-    for name in ("cds_service", "tests", "mappings"):
-        for file in sorted((into / name).rglob("*.*")):
+    for name in ("cds_service", *TESTS, "tests/charts.py", "mappings"):
+        for file in [into / name, *sorted((into / name).rglob("*.*"))]:
             if file.is_file() and file.suffix in {".py", ".csv", ".yaml"}:
                 found.update(file.read_bytes())
     return found.hexdigest()
 
 
 class Watcher:
-    """A pytest plugin that notes lines and seconds by test."""
+    """A pytest plugin that notes lines and seconds of processor time by test."""
 
     def __init__(self) -> None:
         from coverage import Coverage  # noqa: PLC0415
 
         watched = [f"{Path.cwd()}/cds_service/{part}/*" for part in ("criteria", "record")]
         self._coverage = Coverage(data_file=None, include=watched, config_file=False)
-        self._seconds: dict[str, float] = defaultdict(float)
+        self._seconds: dict[str, float] = {}
+        self._began = 0.0
         self._names: list[str] = []
         self._failed: list[str] = []
 
@@ -65,16 +66,17 @@ class Watcher:
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
         """A test begins."""
+        self._began = time.process_time()
         self._coverage.switch_context(nodeid)
 
     def pytest_runtest_logreport(self, report: Any) -> None:
         """A phase of a test ended."""
-        self._seconds[report.nodeid] += report.duration
         if report.failed:
             self._failed.append(report.nodeid)
 
-    def pytest_runtest_logfinish(self) -> None:
+    def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """A test ended: the next one reads dates and units anew."""
+        self._seconds[nodeid] = time.process_time() - self._began
         _empty_caches()
 
     def found(self) -> dict[str, Any]:
@@ -104,7 +106,7 @@ def _empty_caches() -> None:
     from cds_service.record import dates  # noqa: PLC0415
     from tests import charts  # noqa: PLC0415
 
-    dates.parse_when.cache_clear()
+    dates._parsed.cache_clear()
     for book in charts._books():
         for name, held in vars(book).items():
             if name in {"_factors", "_matches", "_merged", "_entries"}:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from cds_service.record.dates import When, add_months, parse_when, unreadable_when
 
@@ -114,3 +116,19 @@ def test_a_day_that_every_month_has_stays_that_day(day: int, months: int) -> Non
 
         assert day == found.day
         assert 2025 * 12 + month + months == found.year * 12 + found.month
+
+
+@given(st.datetimes(datetime(1990, 1, 1), datetime(2030, 1, 1)), st.integers(-56, 56))  # noqa: DTZ001
+def test_an_instant_s_day_is_that_of_the_site(moment: datetime, quarters: int) -> None:
+    """Computed without a time zone database: a site at a fixed offset."""
+    zone = ZoneInfo("Etc/GMT+5")
+    sign, minutes = "-" if quarters < 0 else "+", abs(quarters) * 15
+    assume(minutes // 60 < 14 or minutes == 840)
+    text = f"{moment:%Y-%m-%dT%H:%M:%S}{sign}{minutes // 60:02}:{minutes % 60:02}"
+    found = parse_when(text, zone)
+
+    utc = moment.replace(microsecond=0) - timedelta(minutes=15 * quarters)
+    assert (utc - timedelta(hours=5)).date() == found.first == found.last
+    assert found.instant is not None
+    assert utc == found.instant.replace(tzinfo=None)
+    assert not found.zoneless
