@@ -10,12 +10,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import date
 from decimal import Decimal
+from itertools import combinations
 
 import msgspec
 
 from cds_service.criteria.view import View
 from cds_service.record.model import Exposure, ProcedureDone, Strength
 from cds_service.trial.rules import CourseRule
+
+# Of possible cycles beside given ones so many are tried in every combination.
+_MOST_POSSIBLE = 5
 
 
 class Cycle(msgspec.Struct, frozen=True):
@@ -64,6 +68,8 @@ class Courses(msgspec.Struct, frozen=True):
         undated: given cycles without a date.
         periods: given records that cover a period without saying how many cycles.
         uncertain: records that do not show that a cycle was given (ordered, by words, no agent).
+        enlarged: the courses there would be if any of those on days of their own were cycles,
+            leaving out orders; None where there are too many to try.
     """
 
     low: Course | None
@@ -71,6 +77,7 @@ class Courses(msgspec.Struct, frozen=True):
     undated: tuple[Exposure, ...]
     periods: tuple[Exposure, ...]
     uncertain: tuple[Exposure | ProcedureDone, ...]
+    enlarged: tuple[Course, ...] | None = ()
 
     @property
     def variants(self) -> tuple[Course, ...]:
@@ -94,14 +101,56 @@ def read_courses(rule: CourseRule, view: View) -> Courses:
     undated = tuple(one for one in given if one.start is None)
     periods = tuple(one for one in given if one.start is not None and _is_period(rule, one))
     single = [one for one in given if one.start is not None and not _is_period(rule, one)]
-    low = _course(rule, _cycles(single, rule.separate_event_days - 1))
-    high = _course(rule, _cycles(single, rule.same_event_days))
+    low, high = _courses(rule, single)
     uncertain: tuple[Exposure | ProcedureDone, ...] = (
         *(one for one in records if one.strength is not Strength.GIVEN),
-        *view.procedures(rule.unnamed_therapy),
+        *unnamed(rule, view),
     )
     beside = tuple(one for one in uncertain if not _is_known(rule, one, high))
-    return Courses(low, high, undated, periods, beside)
+    return Courses(low, high, undated, periods, beside, _enlarged(rule, single, beside))
+
+
+def _courses(rule: CourseRule, single: Sequence[Exposure]) -> tuple[Course | None, Course | None]:
+    """The course with the lower count of cycles and that with the higher."""
+    low = _course(rule, _cycles(single, rule.separate_event_days - 1))
+    return low, _course(rule, _cycles(single, rule.same_event_days))
+
+
+def _enlarged(
+    rule: CourseRule, single: Sequence[Exposure], beside: Sequence[Exposure | ProcedureDone]
+) -> tuple[Course, ...] | None:
+    """Every course that there may have been if what is only possible was a cycle, too."""
+    extra = [one for one in map(_as_cycle, beside) if one is not None and not _is_period(rule, one)]
+    if len(extra) > _MOST_POSSIBLE:
+        return None
+    found = [
+        course
+        for count in range(1, len(extra) + 1)
+        for some in combinations(extra, count)
+        for course in _courses(rule, [*single, *some])
+        if course is not None
+    ]
+    return tuple(found)
+
+
+def _as_cycle(one: Exposure | ProcedureDone) -> Exposure | None:
+    """The cycle that a record would be; None for an order, and where there is no date."""
+    if isinstance(one, Exposure):
+        return one if one.given and one.start is not None else None
+    if one.when is None or one.strength is Strength.ORDERED:
+        return None
+    return Exposure(
+        one.source, one.concepts, Strength.POSSIBLE, one.when, one.end, "Procedure", given=True
+    )
+
+
+def unnamed(rule: CourseRule, view: View) -> list[ProcedureDone]:
+    """Procedures that may have been the therapy and name no agent.
+
+    One that names its agent, as by ``usedCode``, is a record of that agent and of nothing else.
+    """
+    named = frozenset(rule.named_therapy)
+    return [one for one in view.procedures(rule.unnamed_therapy) if not one.concepts & named]
 
 
 def _is_period(rule: CourseRule, one: Exposure) -> bool:

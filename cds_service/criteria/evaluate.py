@@ -15,7 +15,7 @@ from cds_service.criteria.attest import Attestation, Attested, attest
 from cds_service.criteria.finding import SiteFacts, Wording, evidence_of
 from cds_service.criteria.relevance import Answer, relevance
 from cds_service.criteria.rules import FUNCTIONS
-from cds_service.criteria.settle import Judgement, Rulebook, judge
+from cds_service.criteria.settle import Judgement, Patience, Rulebook, judge
 from cds_service.criteria.view import Fact, RecordIndex
 from cds_service.record.model import Complete, DataIssue, Record
 from cds_service.report import (
@@ -51,6 +51,43 @@ class Standing(msgspec.Struct, frozen=True):
             if start <= day:
                 held = judged
         return held
+
+
+class _Sitting(msgspec.Struct, frozen=True):
+    """One evaluation: a record, the day that is asked about, and what may be spent on it."""
+
+    index: RecordIndex
+    as_of: date
+    attestations: Sequence[Attestation]
+    book: Rulebook
+    patience: Patience = msgspec.field(default_factory=Patience)
+
+    def judged(self, spec: CriterionSpec, day: date) -> Attested:
+        """One criterion on one day, with what was attested."""
+        judged = judge(spec, self.index, day, self.book, self.patience)
+        if not self.attestations:
+            return Attested(judged)
+        return attest(judged, spec, self.attestations, day)
+
+
+def _standing(spec: CriterionSpec, now: Attested, sitting: _Sitting) -> Standing:
+    later: list[tuple[date, Judgement]] = []
+    pending = set(now.judgement.flips)
+    last = now.judgement
+    horizon = sitting.as_of + timedelta(days=OUTLOOK_DAYS)
+    beyond = 0
+    while pending and beyond < MOST_LATER_DAYS:
+        day = min(pending)
+        pending.discard(day)
+        beyond += day > horizon
+        if later and day > horizon:
+            break
+        judged = sitting.judged(spec, day).judgement
+        pending |= {flip for flip in judged.flips if flip > day}
+        if (judged.status, judged.change) != (last.status, last.change):
+            later.append((day, judged))
+            last = judged
+    return Standing(spec, now, tuple(later))
 
 
 class Evaluator:
@@ -94,8 +131,12 @@ class Evaluator:
         relevant = relevance(self.trial.relevance, record, as_of, index)
         if relevant == "not_relevant":
             return self._report(record, as_of, "not_relevant", (), ())
+        sitting = _Sitting(index, as_of, attestations, self._book)
+        # The day that is asked about first: what follows may exhaust the patience.
+        nows = [sitting.judged(spec, as_of) for spec in self.trial.criteria]
         standings = tuple(
-            self._standing(spec, index, as_of, attestations) for spec in self.trial.criteria
+            _standing(spec, now, sitting)
+            for spec, now in zip(self.trial.criteria, nows, strict=True)
         )
         results = tuple(self._result(one) for one in standings)
         return self._report(
@@ -103,42 +144,6 @@ class Evaluator:
         )  # fmt: skip
 
     # --- One criterion -------------------------------------------------------------------------
-
-    def _standing(
-        self,
-        spec: CriterionSpec,
-        index: RecordIndex,
-        as_of: date,
-        attestations: Sequence[Attestation],
-    ) -> Standing:
-        now = self._attested(spec, index, as_of, attestations)
-        later: list[tuple[date, Judgement]] = []
-        pending = set(now.judgement.flips)
-        last = now.judgement
-        horizon = as_of + timedelta(days=OUTLOOK_DAYS)
-        beyond = 0
-        while pending and beyond < MOST_LATER_DAYS:
-            day = min(pending)
-            pending.discard(day)
-            beyond += day > horizon
-            if later and day > horizon:
-                break
-            judged = self._attested(spec, index, day, attestations).judgement
-            pending |= {flip for flip in judged.flips if flip > day}
-            if (judged.status, judged.change) != (last.status, last.change):
-                later.append((day, judged))
-                last = judged
-        return Standing(spec, now, tuple(later))
-
-    def _attested(
-        self,
-        spec: CriterionSpec,
-        index: RecordIndex,
-        day: date,
-        attestations: Sequence[Attestation],
-    ) -> Attested:
-        judged = judge(spec, index, day, self._book)
-        return attest(judged, spec, attestations, day) if attestations else Attested(judged)
 
     def _result(self, standing: Standing) -> CriterionResult:
         spec, now = standing.spec, standing.now

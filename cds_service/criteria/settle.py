@@ -25,6 +25,8 @@ from cds_service.trial.schema import CriterionSpec
 
 # More cases than this are not tried: the status is then unknown, and the dates are named.
 MOST_CASES = 1024
+# Nor more than this in one evaluation, so that a chart of vague dates holds nobody up.
+MOST_CASES_IN_ALL = 8192
 # Of vague dates that share an interval, so many are tried on days of their own: five such dates
 # are just not too many cases, and a course of therapy is told by four cycles.
 MOST_DAYS_APART = 4
@@ -54,6 +56,22 @@ class Judgement(msgspec.Struct):
     unreadable: tuple[str, ...] = ()
 
 
+class Patience(msgspec.Struct):
+    """How many cases one evaluation may still try.
+
+    Without any left, what has vague dates is unknown; so the day asked about comes first.
+    """
+
+    cases: int = MOST_CASES_IN_ALL
+
+    def allows(self, cases: int) -> bool:
+        """Whether so many may be tried; they are then counted as tried."""
+        if cases > min(MOST_CASES, self.cases):
+            return False
+        self.cases -= cases
+        return True
+
+
 class Rulebook(msgspec.Struct, frozen=True):
     """Everything a criterion is judged with, beside the record and the day."""
 
@@ -62,43 +80,53 @@ class Rulebook(msgspec.Struct, frozen=True):
     words: Wording
 
 
-def judge(spec: CriterionSpec, index: RecordIndex, day: date, book: Rulebook) -> Judgement:
+class _Question(msgspec.Struct, frozen=True):
+    """One criterion about one record, asked in one case after another."""
+
+    spec: CriterionSpec
+    index: RecordIndex
+    book: Rulebook
+    patience: Patience
+
+    def find(self, view: View) -> Finding:
+        """What the rule finds in this view."""
+        context = Context(view, self.book.site, self.book.words, self.spec.phrases)
+        finding: Finding = self.book.functions[self.spec.rule.kind](self.spec.rule, context)
+        return finding
+
+    def judge(self, view: View) -> Judgement:
+        """The status that this has."""
+        finding = self.find(view)
+        outcome = self.spec.outcomes[finding.outcome]
+        basis = outcome.basis
+        if basis is None and outcome.status in ("met", "not_met", "not_applicable"):
+            basis = "evidence"
+        return Judgement(outcome.status, basis, outcome.change, finding, set(view.clock.flips))
+
+
+def judge(
+    spec: CriterionSpec, index: RecordIndex, day: date, book: Rulebook, patience: Patience
+) -> Judgement:
     """Judge one criterion on one day."""
+    question = _Question(spec, index, book, patience)
     view = View(index, Clock(day))
-    finding = _find(spec, view, book)
-    judged = _judgement(spec, finding, view)
+    judged = question.judge(view)
     if view.loose or view.vague_birth:
-        judged = _across_cases(spec, index, view, judged, book)
+        judged = _across_cases(question, view, judged)
     return _with_reads(judged, index, view.reads)
-
-
-def _find(spec: CriterionSpec, view: View, book: Rulebook) -> Finding:
-    context = Context(view, book.site, book.words, spec.phrases)
-    finding: Finding = book.functions[spec.rule.kind](spec.rule, context)
-    return finding
-
-
-def _judgement(spec: CriterionSpec, finding: Finding, view: View) -> Judgement:
-    outcome = spec.outcomes[finding.outcome]
-    basis = outcome.basis
-    if basis is None and outcome.status in ("met", "not_met", "not_applicable"):
-        basis = "evidence"
-    return Judgement(outcome.status, basis, outcome.change, finding, set(view.clock.flips))
 
 
 # --- Cases -------------------------------------------------------------------------------------
 
 
-def _across_cases(
-    spec: CriterionSpec, index: RecordIndex, view: View, first: Judgement, book: Rulebook
-) -> Judgement:
+def _across_cases(question: _Question, view: View, first: Judgement) -> Judgement:
     judged: list[Judgement] | None = [first]
     asked = -1
     # A rule may ask for more facts in some cases than in others: rounds go on until it asks
     # for no more.
     while judged is not None and asked != _asked(view):
         asked = _asked(view)
-        judged = _round(spec, index, view, first, book)
+        judged = _round(question, view, first)
     loose = view.loose
     if judged is not None:
         flips = {flip for one in judged for flip in one.flips}
@@ -120,19 +148,18 @@ def _asked(view: View) -> int:
     return len(view.loose) + len(view.exact_days) + len(view.clock.windows) + view.vague_birth
 
 
-def _round(
-    spec: CriterionSpec, index: RecordIndex, view: View, first: Judgement, book: Rulebook
-) -> list[Judgement] | None:
+def _round(question: _Question, view: View, first: Judgement) -> list[Judgement] | None:
     """Judge every case of what is known to be loose; None where there are too many cases."""
-    loose, births = dict(view.loose), _births(view)
-    if _case_count(loose.values(), births, view) > MOST_CASES:
-        loose = _deciding(spec, index, view, book)
-        if _case_count(loose.values(), births, view) > MOST_CASES:
-            return None
+    loose: dict[int, Fact] | None = dict(view.loose)
+    births = _births(view)
+    if _case_count(view.loose.values(), births, view) > MOST_CASES:
+        loose = _deciding(question, view)
+    if loose is None or not question.patience.allows(_case_count(loose.values(), births, view)):
+        return None
     judged = [first]
     for settled, birth in _cases(loose, births, view):
-        tried = View(index, Clock(view.clock.today), settled, birth)
-        judged.append(_judgement(spec, _find(spec, tried, book), tried))
+        tried = View(question.index, Clock(view.clock.today), settled, birth)
+        judged.append(question.judge(tried))
         view.reads |= tried.reads
         view.clock.windows |= tried.clock.windows
         view.vague_birth = view.vague_birth or tried.vague_birth
@@ -142,22 +169,22 @@ def _round(
     return judged
 
 
-def _deciding(
-    spec: CriterionSpec, index: RecordIndex, view: View, book: Rulebook
-) -> dict[int, Fact]:
+def _deciding(question: _Question, view: View) -> dict[int, Fact] | None:
     """The loose facts that a finding ever rests on, each tried alone among the others.
 
     An old result with a vague date is passed over whichever day it means, so that any number of
-    them makes no case.
+    them makes no case. None where even this is too much to try.
     """
     choices = {key: _settlements(fact, view) for key, fact in view.loose.items()}
+    if not question.patience.allows(2 * sum(map(len, choices.values()))):
+        return None
     rested: set[str] = set()
     for at in (0, -1):
         others = {key: cases[at] for key, cases in choices.items()}
         for key, cases in choices.items():
             for case in cases:
-                tried = View(index, Clock(view.clock.today), others | {key: case})
-                rested.update(fact.source.reference for fact in _find(spec, tried, book).facts)
+                tried = View(question.index, Clock(view.clock.today), others | {key: case})
+                rested.update(fact.source.reference for fact in question.find(tried).facts)
     return {key: fact for key, fact in view.loose.items() if fact.source.reference in rested}
 
 

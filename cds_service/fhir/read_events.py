@@ -214,7 +214,8 @@ def read_procedure(
     match = coder.match(view.code, view.category, *(view.used_code or ()))
     concepts, possible = match.concepts, match.possible
     if not concepts and not match.trap:
-        concepts = coder.words("drug", words_of([view.code, *(view.used_code or ())]))
+        texts = words_of([view.code, *(view.used_code or ())])
+        concepts = coder.words("drug", texts) | coder.words("procedure", texts)
         strength = Strength.POSSIBLE
     elif match.use == "possible":
         strength, possible = Strength.POSSIBLE, NO_CONCEPTS

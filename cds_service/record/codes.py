@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final, Literal, TypeVar
 
 import msgspec
@@ -356,7 +356,18 @@ def _word_lists(rows: Iterable[tables.Words]) -> dict[str, _WordList]:
     domains: dict[str, list[tables.Words]] = {}
     for row in rows:
         domains.setdefault(row.domain, []).append(row)
+    for found in domains.values():
+        found[:] = [one for row in found for one in _about_each(row, found)]
     return {domain: _WordList(found) for domain, found in domains.items()}
+
+
+def _about_each(row: tables.Words, domain: Sequence[tables.Words]) -> Iterator[tables.Words]:
+    """The row itself, or one for each concept of its domain where it is about any."""
+    if row.concept != tables.ANY_CONCEPT:
+        yield row
+        return
+    for concept in sorted({one.concept for one in domain} - {tables.ANY_CONCEPT}):
+        yield msgspec.structs.replace(row, concept=concept)
 
 
 def _plain(text: str) -> str:

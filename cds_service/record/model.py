@@ -213,6 +213,8 @@ class Exposure(msgspec.Struct, frozen=True):
         count: number of cycles, where the record says one.
         local: an implant or topical form.
         doubtful: it may not count at all (unknown modifier, unreadable status).
+        given: the record says that the patient got it; which drug it was may be in doubt
+            all the same (``strength`` is then POSSIBLE).
     """
 
     source: Source
@@ -221,6 +223,7 @@ class Exposure(msgspec.Struct, frozen=True):
     start: When | None
     end: When | None
     kind: str
+    given: bool
     ongoing: bool = False
     period: bool = False
     activity: Decimal | None = None

@@ -48,6 +48,8 @@ _COLUMNS: Final[Mapping[str, tuple[str, ...]]] = {
 _MATCH: Final = frozenset({"exact", "prefix"})
 _USE: Final = frozenset({"fact", "possible", "trap", "context"})
 _WORD_MATCH: Final = frozenset({"exact", "word"})
+# In the word table: every concept that the domain has words for.
+ANY_CONCEPT: Final = "*"
 _WORD_USE: Final = frozenset({"fact", "possible", "exclude"})
 _VERIFIED: Final = frozenset({"yes", "no"})
 _CHECKS: Final = frozenset({"", "mod10"})
@@ -111,7 +113,7 @@ class Code(msgspec.Struct, frozen=True):
 
 
 class Words(msgspec.Struct, frozen=True):
-    """Words of one domain and the concept they stand for, or exclude."""
+    """Words of one domain and the concept they stand for, or exclude (``*``: any of the domain)."""
 
     place: Place
     domain: str
@@ -459,17 +461,22 @@ def _mod10(digits: str) -> int:
 
 
 def _words(rows: Sequence[_Row], known: frozenset[str]) -> tuple[Words, ...]:
+    """Return the rows; only words that exclude may be about every concept of their domain."""
     return tuple(
         Words(
             place=row.place,
             domain=row.filled("domain"),
-            concept=row.one_of("concept", known),
+            concept=row.one_of("concept", _about(row, known)),
             words=row.filled("words"),
             match=row.one_of("match", _WORD_MATCH),
             use=row.one_of("use", _WORD_USE),
         )
         for row in _once(rows, "domain", "concept", "words", "match")
     )
+
+
+def _about(row: _Row, known: frozenset[str]) -> frozenset[str]:
+    return known | {ANY_CONCEPT} if row["use"] == "exclude" else known
 
 
 def _properties(rows: Sequence[_Row]) -> dict[str, frozenset[str]]:

@@ -178,6 +178,8 @@ class CourseRule(RuleModel):
     """Cycles of a therapy given in courses, and how records become cycles.
 
     Args:
+        unnamed_therapy: records that do not say which therapy of the kind it was.
+        named_therapy: agents; a record of one of them is not of an unnamed therapy.
         same_event_days: records at most this many days after the first are one cycle.
         separate_event_days: from this many days apart, records are surely two cycles.
         course_days: a cycle belongs to the initial course up to this many days after its first.
@@ -187,6 +189,7 @@ class CourseRule(RuleModel):
     therapy: tuple[Concept, ...]
     not_therapy: tuple[Concept, ...]
     unnamed_therapy: tuple[Concept, ...]
+    named_therapy: tuple[Concept, ...]
     same_event_days: int
     separate_event_days: int
     course_days: int
@@ -277,14 +280,26 @@ class InterveningRule(RuleModel):
     )  # fmt: skip
 
 
+class Derivation(RuleModel):
+    """A count from results of one sampling time: a sum, or a total times a sum of percents."""
+
+    sum_of: Annotated[tuple[tuple[Concept, ...], ...], ReadFrom("Observation")]
+    total: Results = ()
+
+
 class ToxicityLimit(RuleModel):
-    """One laboratory limit of grade 3: an absolute value, or a multiple of normal."""
+    """One laboratory limit of grade 3: an absolute value, or a multiple of normal.
+
+    Args:
+        derived: ways to calculate a count where none was reported.
+    """
 
     result: Results
     direction: Literal["below", "above"]
     value: Decimal | None = None
     times_uln: Decimal | None = None
     uln: Concept | None = None
+    derived: tuple[Derivation, ...] = ()
 
 
 class ToxicityRule(RuleModel):
@@ -316,13 +331,6 @@ class PerformanceRule(RuleModel):
         converted_met="value date", converted_not_met="value date", converted_unclear="value date",
         none="", advisory_old="date", straddles="value date",
     )  # fmt: skip
-
-
-class Derivation(RuleModel):
-    """A count from results of one sampling time: a sum, or a total times a sum of percents."""
-
-    sum_of: Annotated[tuple[tuple[Concept, ...], ...], ReadFrom("Observation")]
-    total: Results = ()
 
 
 class LabRule(RuleModel):

@@ -33,6 +33,7 @@ from tests.charts import (
 from tests.charts import LUTATHERA as PRRT
 
 CASES = ("expected", "content", "how")
+AGENT = {"usedCode": [coded("781259000", SNOMED)]}
 LAST, NEXT, LATER = "2021-06-28", "2021-06-29", "2024-01-01"
 
 
@@ -47,6 +48,22 @@ LAST, NEXT, LATER = "2021-06-28", "2021-06-29", "2024-01-01"
         case("after the day of enrolment", "met by absence", chart(given(SUNITINIB, "2026-11-24"))),
         case("ordered", "needs_confirmation", chart(order(SUNITINIB, LATER))),
         case("ordered before", "met by absence", chart(order(SUNITINIB, "2020-05-05"))),
+        *(
+            case(
+                f"a radionuclide therapy {name}",
+                expected,
+                chart(procedure("399315003", on, **more)),
+            )
+            for name, expected, on, more in [
+                # Ten days after the last cycle it is that cycle or one more of the same course.
+                ("of PRRT soon after the last cycle", "met by absence", "2021-07-08", AGENT),
+                ("of PRRT after the course", "not_met permanent", "2022-02-01", AGENT),
+                ("of radium", "not_met permanent", LATER, {"usedCode": [coded("V10XX03", ATC)]}),
+                ("that names none, soon after", "needs_confirmation", "2021-07-08", {}),
+                ("that names none, on the last cycle's day", "met by absence", LAST, {}),
+                ("that names none, later", "needs_confirmation", LATER, {}),
+            ]
+        ),
         case("in words", "needs_confirmation", chart(given(words("Sutent"), LATER))),
         *(
             case(f"detail 41: {name}", "not_met permanent", chart(given(drug, LATER)))

@@ -49,6 +49,11 @@ def _only(*resources: Any, **more: Any) -> Any:
     return chart(*resources, without=NO_PRRT, **more)
 
 
+def _told(day: int) -> Any:
+    """A cycle by the words of its record only."""
+    return given(words("Lutathera"), _after(day))
+
+
 def _activities(*values: Any, unit: str = "MBq") -> Any:
     return _only(*(cycle(_after(56 * at), value, unit) for at, value in enumerate(values)))
 
@@ -244,6 +249,84 @@ UNNAMED = "399315003"
             _only(*(statement(LUTATHERA, effectiveDateTime=_after(day)) for day in (0, 56, 112))),
         ),
         case("detail 39: an order beside enough cycles", "met", chart(order(LUTATHERA))),
+        *(
+            case(f"in words, {name}", expected, content)
+            for name, expected, content in [
+                # Three or four, whichever it was: enough.
+                ("a fourth", "met", _only(*_course(0, 56, 112), _told(168))),
+                ("a fifth", "needs_confirmation", _only(*_course(0, 56, 112, 168), _told(224))),
+                (
+                    "a fifth, first of all",
+                    "needs_confirmation",
+                    _only(*_course(0, 56, 112, 168), _told(-56)),
+                ),
+                (
+                    "a fourth and a fifth",
+                    "needs_confirmation",
+                    _only(*_course(0, 56, 112), _told(168), _told(224)),
+                ),
+                ("the fourth once more", "met", _only(*_course(0, 56, 112, 168), _told(171))),
+                (
+                    "a week after the fourth",
+                    "needs_confirmation",
+                    _only(*_course(0, 56, 112, 168), _told(175)),
+                ),
+                ("beyond the 52 weeks", "met", _only(*_course(0, 56, 112, 168), _told(365))),
+                (
+                    "on the last day of the 52 weeks",
+                    "needs_confirmation",
+                    _only(*_course(0, 56, 112, 168), _told(364)),
+                ),
+                # The course would begin earlier, and the last of three would be beyond it.
+                ("a year before the third", "met", _only(*_course(0, 300, 364), _told(-1))),
+                (
+                    "two years before the third",
+                    "needs_confirmation",
+                    _only(*_course(0, 300, 364), _told(-300)),
+                ),
+                (
+                    "without a date",
+                    "met",
+                    _only(*_course(0, 56, 112, 168), given(words("Lutathera"), None)),
+                ),
+                (
+                    "ordered",
+                    "met",
+                    _only(*_course(0, 56, 112, 168), order(words("Lutathera"), _after(224))),
+                ),
+                (
+                    "a period",
+                    "met",
+                    _only(
+                        *_course(0, 56, 112, 168),
+                        statement(words("Lutathera"), _after(0), _after(300)),
+                    ),
+                ),
+                (
+                    "more than can be tried",
+                    "needs_confirmation",
+                    _only(*_course(0, 56, 112), *(_told(365 + 30 * at) for at in range(6))),
+                ),
+                (
+                    "as many as can be tried",
+                    "met",
+                    _only(*_course(0, 56, 112), *(_told(365 + 30 * at) for at in range(5))),
+                ),
+            ]
+        ),
+        case(
+            "a fifth that names no agent",
+            "needs_confirmation",
+            _only(*_course(0, 56, 112, 168), procedure(UNNAMED, _after(224))),
+        ),
+        case(
+            "one of an alpha emitter is no fifth",
+            "met",
+            _only(
+                *_course(0, 56, 112, 168),
+                procedure(UNNAMED, _after(224), usedCode=[coded("V10XX03", ATC)]),
+            ),
+        ),
         case(
             "detail 39: an order beside too few",
             "needs_confirmation",

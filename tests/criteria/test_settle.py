@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import copy
 import json
+from collections import Counter
 from datetime import date, timedelta
 from typing import Any
 
@@ -16,6 +17,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from cds_service.criteria.rules import FUNCTIONS
+from cds_service.criteria.settle import MOST_CASES, MOST_CASES_IN_ALL
 from cds_service.fhir.bundle import read_chart_file
 from cds_service.record.model import COMPLETE, Failed, NotPermitted, Partial, Read
 from cds_service.report import Report
@@ -369,3 +372,32 @@ def test_a_condition_is_the_same_however_it_is_read() -> None:
 
     said = {verdict(screen(chart(one)), "midgut-net") for one in vague}
     assert {"met"} == said
+
+
+def test_a_chart_of_vague_dates_is_tried_only_so_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """In all, over every criterion and later day; what is not tried out is unknown."""
+    tried = Counter[str]()
+
+    def counted(kind: str, rule: Any) -> Any:
+        def count(*arguments: Any) -> Any:
+            tried[kind] += 1
+            return rule(*arguments)
+
+        return count
+
+    for kind, rule in FUNCTIONS.items():
+        monkeypatch.setitem(FUNCTIONS, kind, counted(kind, rule))
+    months = [f"2026-{month:02}" for month in range(6, 12)]
+    tests = ("hemoglobin", "platelets", "leukocytes", "lymphocytes", "neutrophils")
+    limits = {"hemoglobin": "g/L"}
+    vague = [
+        lab(test, value, limits.get(test, "10*9/L"), on)
+        for test in tests
+        for on in months
+        for value in (60, 120)
+    ]
+    found = screen(chart(*vague, without="hb plt anc"))
+
+    assert MOST_CASES < tried.total() < MOST_CASES_IN_ALL + 2_000
+    assert verdict(found, "platelets") == "unknown"
+    assert verdict(found, "ecog") == "met"

@@ -29,6 +29,14 @@ TOXIC, OPEN = "not_met new_data", "needs_confirmation"
 CELLS = "10*9/L"
 
 
+def _sampled(days: int = 5, /, **parts: Any) -> list[Json]:
+    """Results of one sampling time."""
+    return [
+        lab(name, value, "%" if name.endswith("%") else CELLS, days_ago(days))
+        for name, value in parts.items()
+    ]
+
+
 @pytest.mark.parametrize(
     CASES,
     [
@@ -79,6 +87,35 @@ CELLS = "10*9/L"
             OPEN,
             chart(lab("alt", 900, "U/L")),
             site={"uln": {"ast": {"value": 35, "unit": "U/L"}}},
+        ),
+        *(
+            case(f"neutrophils from {name}", expected, chart(*_sampled(**parts), without="anc"))
+            for name, expected, parts in [
+                ("a share of leukocytes", TOXIC, {"leukocytes": 2.4, "neutrophils %": 40}),
+                ("a share, at the limit", OPEN, {"leukocytes": 2.5, "neutrophils %": 40}),
+                ("segmented and bands", TOXIC, {"segmented": 0.7, "bands": 0.29}),
+                ("a share alone", OPEN, {"neutrophils %": 1}),
+                ("a share of what cannot be used", OPEN, {"leukocytes": 900, "neutrophils %": 0}),
+            ]
+        ),
+        case(
+            "a direct count before one from a share",
+            OPEN,
+            chart(*_sampled(**{"leukocytes": 2.4, "neutrophils %": 40})),
+        ),
+        case(
+            "neutrophils from a share, 91 days ago",
+            OPEN,
+            chart(*_sampled(91, **{"leukocytes": 2.4, "neutrophils %": 40}), without="anc"),
+        ),
+        case(
+            "neutrophils from a share, two that disagree",
+            OPEN,
+            chart(
+                *_sampled(**{"leukocytes": 2.4, "neutrophils %": 40}),
+                *_sampled(**{"neutrophils %": 50}),
+                without="anc",
+            ),
         ),
         case("90 days ago", TOXIC, chart(lab("lymphocytes", 0.4, CELLS, days_ago(90)))),
         case("91 days ago", OPEN, chart(lab("lymphocytes", 0.4, CELLS, days_ago(91)))),

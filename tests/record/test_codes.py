@@ -499,11 +499,44 @@ class TestWords:
             ("Suspected lung cancer", set()),
             ("Secondary malignant neoplasm of liver", set()),
             ("Hypertension", set()),
+            ("Human immunodeficiency virus [HIV] disease", {"hiv"}),
+            ("HIV test negative", set()),
+            ("Hearing aids", set()),
+            ("Metastatic disease, brain", {"brain_metastasis", "metastasis"}),
+            ("History of brain metastases", set()),
+            ("Congestive heart failure", {"heart_failure"}),
+            ("Family history of heart failure", set()),
+            ("Carcinoid heart disease", {"carcinoid_heart"}),
+            ("Short bowel syndrome", {"malabsorption", "oral_intake_problem"}),
+            ("Risk of dysphagia", set()),
+            ("Pregnancy test", set()),
+            ("Mother currently breast-feeding", {"lactation"}),
         ],
     )
     def test_condition(self, book: CodeBook, text: str, expected: set[str]) -> None:
         """A diagnosis in words, and what is no diagnosis of the patient."""
         assert expected == book.words("condition", text)
+
+    @pytest.mark.parametrize(
+        ("text", "expected"),
+        [
+            ("Right hemicolectomy", {"surgery", "resection"}),
+            ("Excision of lesion of skin", {"surgery"}),
+            ("Excision of ileum", {"surgery", "resection"}),
+            ("Consultation for surgery", set()),
+            ("Appendectomy refused", set()),
+            ("TACE", {"liver_directed_therapy", "antitumor_procedure"}),
+            ("Embolisation of uterine artery", {"embolisation_any_organ"}),
+            ("Microwave ablation of lesion of liver",
+             {"liver_directed_therapy", "antitumor_procedure"}),
+            ("Ablation of atrial flutter", set()),
+            ("External beam radiation therapy", {"external_beam_radiotherapy"}),
+            ("Blood draw", set()),
+        ],
+    )  # fmt: skip
+    def test_procedure(self, book: CodeBook, text: str, expected: set[str]) -> None:
+        """A procedure in words, and what was not done."""
+        assert expected == book.words("procedure", text)
 
     @pytest.mark.parametrize(
         ("domain", "text", "concept"),

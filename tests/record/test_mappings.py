@@ -79,6 +79,7 @@ class TestRefusedRows:
             ("words.csv", "drug,everolimus_oncology,Afinitor,word,possible,", "already"),
             ("words.csv", "drug,unheard,Foo,word,possible,", "unknown concept"),
             ("words.csv", "drug,,Foo,word,possible,", "unknown concept"),
+            ("words.csv", "drug,*,Foo,word,possible,", "unknown concept"),
             ("words.csv", "drug,prrt,Foo,part,possible,", "unknown match"),
             ("words.csv", "drug,prrt,Foo,word,trap,", "unknown use"),
             ("words.csv", "drug,prrt,,word,possible,", "words is empty"),

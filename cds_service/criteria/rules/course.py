@@ -35,11 +35,23 @@ def course_exposure(rule: CourseExposureRule, context: Context) -> Finding:
     if stretching:
         return Finding("period_only", stretching, {"period": dated(stretching)})
     finding = _agreed(found, courses)
-    decided_met = finding.outcome in ("cycles", "activity")
-    if courses.uncertain and not decided_met:
+    if courses.uncertain and not _enough_anyway(rule, finding, courses, context):
         values = {"count": finding.values.get("count", ""), "what": dated(courses.uncertain)}
         return Finding("beside", (*finding.facts, *courses.uncertain), values)
     return finding
+
+
+def _enough_anyway(
+    rule: CourseExposureRule, finding: Finding, courses: Courses, context: Context
+) -> bool:
+    """Whether given cycles are enough, whatever else may have been one.
+
+    An order is none. But a record in words of a treatment on another day may well be a cycle more.
+    """
+    if courses.enlarged is None:
+        return False
+    found = [finding, *(_count(rule, course, context) for course in courses.enlarged)]
+    return {_kind(one.outcome) for one in found} == {"enough"}
 
 
 def _nothing_given(courses: Courses) -> Finding:
@@ -140,6 +152,11 @@ def no_intervening_therapy(rule: InterveningRule, context: Context) -> Finding:
     if not courses.variants:
         return Finding("no_course", tuple(courses.undated))
     found = [_after(rule, course, context) for course in courses.variants]
+    if {one.outcome for one in found} == {"none"}:
+        # What only may have been a cycle can have made another one the last of the course.
+        if courses.enlarged is None:
+            return Finding("course_uncertain", courses.uncertain)
+        found += [_after(rule, course, context) for course in courses.enlarged]
     if len({one.outcome for one in found}) > 1:
         facts = tuple(dict.fromkeys(fact for one in found for fact in one.facts))
         return Finding("course_uncertain", facts)
@@ -257,15 +274,16 @@ def _sort_procedures(rule: InterveningRule, course: Course, view: View, after: _
         if one.when is None:
             if one.strength is Strength.GIVEN and one.concepts & decisive:
                 after.undated.append(one)
-        elif one.when.first > course.last and not _is_last_cycle(rule, course, one):
+        elif one.when.first > course.last and not _is_told(rule, course, one):
             _sort_procedure(decisive, one, after)
 
 
-def _is_last_cycle(rule: InterveningRule, course: Course, one: ProcedureDone) -> bool:
-    """Whether a radionuclide therapy with no agent named is the last cycle, recorded again."""
+def _is_told(rule: InterveningRule, course: Course, one: ProcedureDone) -> bool:
+    """Whether a radionuclide therapy is told by its agent, or is the last cycle once more."""
     if one.when is None or not one.concepts.intersection(rule.course.unnamed_therapy):
         return False
-    return (one.when.first - course.last).days <= rule.course.same_event_days
+    again = (one.when.first - course.last).days <= rule.course.same_event_days
+    return again or bool(one.concepts.intersection(rule.course.named_therapy))
 
 
 def _sort_procedure(decisive: frozenset[str], one: ProcedureDone, after: _After) -> None:

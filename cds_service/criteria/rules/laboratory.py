@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from datetime import date
 from decimal import Decimal
-from itertools import product
 from typing import Literal
 
 import msgspec
 
+from cds_service.criteria.derived import Derived, derived_counts
 from cds_service.criteria.finding import Context, Finding
 from cds_service.criteria.latest import Latest, against, day_of, latest
 from cds_service.criteria.normal import upper_limit
 from cds_service.record.dates import birthday, completed_years
 from cds_service.record.model import Result, ResultState, Span
-from cds_service.trial.rules import ClearanceRule, Derivation, LabRule
+from cds_service.trial.rules import ClearanceRule, LabRule
 
 # --- The latest result against a limit ---------------------------------------------------------
 
@@ -104,109 +103,35 @@ def _exception(rule: LabRule, finding: Finding, context: Context) -> Finding:
 # --- Derived counts ----------------------------------------------------------------------------
 
 
-class _Sampled(msgspec.Struct, frozen=True):
-    """Results that were measured at one sampling time."""
-
-    parts: tuple[Result, ...]
-    amount: Span
-
-
 def _derive(rule: LabRule, context: Context) -> Finding | None:
     """The count of the latest sampling time from which one can be made."""
-    sampled = [
-        (_sampling_key(parts), derivation, parts)
-        for derivation in rule.derived
-        for parts in _sampling_times(rule, derivation, context)
-    ]
-    if not sampled:
+
+    def recent(concepts: Sequence[str]) -> list[Result]:
+        return _recent(context.view.results(concepts), rule.within_days, context)
+
+    counts = derived_counts(rule.derived, recent)
+    findings = [_decide_derived(rule, count, context) for count in counts]
+    if not findings:
         return None
-    newest_key = max(key for key, _, _ in sampled)
-    _, first, parts = next(one for one in sampled if one[0] == newest_key)
-    finding = _decide_derived(rule, first, parts, context)
-    # Several of one sampling time, made in the same way, have to agree.
-    for key, derivation, others in sampled:
-        if key == newest_key and derivation is first:
-            other = _decide_derived(rule, derivation, others, context)
-            if other.outcome != finding.outcome:
-                return Finding("disagree", (*finding.facts, *other.facts), finding.values)
-    return finding
+    if len({one.outcome for one in findings}) > 1:
+        facts = tuple(dict.fromkeys(fact for one in findings for fact in one.facts))
+        return Finding("disagree", facts, findings[0].values)
+    return findings[0]
 
 
-def _sampling_key(parts: Sequence[Result]) -> tuple[date, float]:
-    when = parts[0].when
-    if when is None:
-        raise ValueError("an undated result has no sampling time")
-    return when.first, -1.0 if when.instant is None else when.instant.timestamp()
-
-
-def _sampling_times(
-    rule: LabRule, derivation: Derivation, context: Context
-) -> list[tuple[Result, ...]]:
-    """Every combination of one result for each part, all of one sampling time."""
-    wanted = [*([derivation.total] if derivation.total else []), *derivation.sum_of]
-    pools = [
-        [
-            one
-            for one in _recent(context.view.results(concepts), rule.within_days, context)
-            if one.state is not ResultState.EMPTY
-        ]
-        for concepts in wanted
-    ]
-    found: list[tuple[Result, ...]] = []
-    for anchor in pools[0]:
-        matching = [[one for one in pool if _same_sampling(anchor, one)] for pool in pools[1:]]
-        found.extend((anchor, *others) for others in product(*matching))
-    return found
-
-
-def _same_sampling(one: Result, other: Result) -> bool:
-    return bool(set(one.sampled) & set(other.sampled))
-
-
-def _decide_derived(
-    rule: LabRule, derivation: Derivation, parts: tuple[Result, ...], context: Context
-) -> Finding:
+def _decide_derived(rule: LabRule, count: Derived, context: Context) -> Finding:
+    parts, amount = count.parts, count.amount
     values = {
         "value": _shown(parts), "date": day_of(parts), "limit": _limit_shown(rule, context),
     }  # fmt: skip
-    broken = next((one for one in parts if one.state is ResultState.UNUSABLE), None)
-    spans = [one.amount for one in parts if one.amount is not None]
-    if broken is not None or len(spans) < len(parts) or rule.limit is None:
-        problem = broken.problem if broken is not None else ""
-        return Finding("unusable", parts, values | {"problem": problem or ""})
-    amount = _combined(spans, with_total=bool(derivation.total))
+    if amount is None or rule.limit is None:
+        return Finding("unusable", parts, values | {"problem": count.problem})
     quantity = context.words.quantity_of(frozenset(rule.result))
     if quantity and amount.exact is not None:
         values["value"] = context.words.shown(quantity, amount.exact)
     outcome = against(amount, rule.comparison, rule.limit)
     how = ", ".join(f"{one.source.display} {one.normalized}" for one in parts)
     return Finding(outcome, parts, values, phrases=(("derived", {"how": how}),))
-
-
-def _combined(spans: Sequence[Span], *, with_total: bool) -> Span:
-    if not with_total:
-        return _sum(spans)
-    share = _sum(spans[1:])
-    return _times(spans[0], share, Decimal(1) / Decimal(100))
-
-
-def _sum(spans: Sequence[Span]) -> Span:
-    lows = [one.low if one.low is not None else Decimal(0) for one in spans]
-    highs = [one.high for one in spans]
-    return Span(
-        sum(lows, Decimal(0)),
-        None if None in highs else sum((h for h in highs if h is not None), Decimal(0)),
-        any(one.low_open for one in spans),
-        any(one.high_open for one in spans),
-    )
-
-
-def _times(one: Span, other: Span, factor: Decimal) -> Span:
-    low = (one.low or Decimal(0)) * (other.low or Decimal(0)) * factor
-    high = None
-    if one.high is not None and other.high is not None:
-        high = one.high * other.high * factor
-    return Span(low, high, one.low_open or other.low_open, one.high_open or other.high_open)
 
 
 def _shown(facts: Sequence[Result]) -> str:

@@ -1,6 +1,6 @@
 """The rule on toxicity that is still there after a course of therapy.
 
-Sources: the ``toxicity`` rule, details 1, 19 and 43 of the eligibility rules.
+Sources: the ``toxicity`` rule, details 1, 19, 32 and 43 of the eligibility rules.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from datetime import date, timedelta
 from decimal import Decimal
 
 from cds_service.criteria.course import read_courses
+from cds_service.criteria.derived import derived_counts
 from cds_service.criteria.finding import Context, Finding, dated
 from cds_service.criteria.latest import against, latest
 from cds_service.criteria.normal import upper_limit
-from cds_service.record.model import AdverseEvent, Result, ResultState
+from cds_service.record.model import AdverseEvent, Result, ResultState, Span
 from cds_service.trial.rules import ToxicityLimit, ToxicityRule
 
 
@@ -57,6 +58,8 @@ def _deciding(
         if newest is not None:
             beyond = all(_beyond(limit, one, context) for one in newest.results)
             found.append((newest.results, beyond))
+        else:
+            found.extend(_calculated(rule, limit, since, context))
     by_label: dict[tuple[str, ...], list[Result]] = {}
     for one in _window(rule, since, rule.graded, context):
         by_label.setdefault(one.labels, []).append(one)
@@ -66,6 +69,21 @@ def _deciding(
             beyond = all(_graded_beyond(rule, one) for one in newest.results)
             found.append((newest.results, beyond))
     return found
+
+
+def _calculated(
+    rule: ToxicityRule, limit: ToxicityLimit, since: date, context: Context
+) -> list[tuple[tuple[Result, ...], bool]]:
+    """As for the limit's own results, from what such a result can be calculated from."""
+
+    def window(concepts: Sequence[str]) -> list[Result]:
+        return _window(rule, since, concepts, context)
+
+    counts = derived_counts(limit.derived, window)
+    if not counts:
+        return []
+    parts = tuple(dict.fromkeys(part for count in counts for part in count.parts))
+    return [(parts, all(_amount_beyond(limit, count.amount, limit.value) for count in counts))]
 
 
 def _window(
@@ -99,6 +117,10 @@ def _beyond(limit: ToxicityLimit, one: Result, context: Context) -> bool:
     if limit.times_uln is not None:
         normal = upper_limit(one, limit.uln, context)
         bound = None if normal is None else limit.times_uln * normal
-    if bound is None:
+    return _amount_beyond(limit, one.amount, bound)
+
+
+def _amount_beyond(limit: ToxicityLimit, amount: Span | None, bound: Decimal | None) -> bool:
+    if amount is None or bound is None:
         return False
-    return against(one.amount, "<" if limit.direction == "below" else ">", bound) == "met"
+    return against(amount, "<" if limit.direction == "below" else ">", bound) == "met"
