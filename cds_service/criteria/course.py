@@ -28,6 +28,12 @@ class Cycle(msgspec.Struct, frozen=True):
     day: date
     records: tuple[Exposure, ...]
 
+    @property
+    def shown(self) -> str:
+        """The day for a reader, as far as it is recorded."""
+        first = self.records[0].start
+        return self.day.isoformat() if first is None else first.shown()
+
     def activity(self, agreement: Decimal) -> Decimal | None:
         """The activity in MBq; None where none is recorded or the records disagree."""
         found = [one.activity for one in self.records if one.activity is not None]

@@ -150,42 +150,70 @@ def _asked(view: View) -> int:
 
 def _round(question: _Question, view: View, first: Judgement) -> list[Judgement] | None:
     """Judge every case of what is known to be loose; None where there are too many cases."""
-    loose: dict[int, Fact] | None = dict(view.loose)
+    loose, judged = dict(view.loose), [first]
     births = _births(view)
-    if _case_count(view.loose.values(), births, view) > MOST_CASES:
-        loose = _deciding(question, view)
-    if loose is None or not question.patience.allows(_case_count(loose.values(), births, view)):
+    if _case_count(loose.values(), births, view) > MOST_CASES:
+        narrowed = _deciding(question, view)
+        if narrowed is None:
+            return None
+        loose, judged = narrowed[0], [first, *narrowed[1]]
+        if len({one.status for one in judged}) > 1:
+            return judged
+    if not question.patience.allows(_case_count(loose.values(), births, view)):
         return None
-    judged = [first]
     for settled, birth in _cases(loose, births, view):
         tried = View(question.index, Clock(view.clock.today), settled, birth)
         judged.append(question.judge(tried))
-        view.reads |= tried.reads
-        view.clock.windows |= tried.clock.windows
-        view.vague_birth = view.vague_birth or tried.vague_birth
-        for key, fact in tried.loose.items():
-            view.loose.setdefault(key, fact)
-        view.exact_days |= tried.exact_days
+        _learn(view, tried)
     return judged
 
 
-def _deciding(question: _Question, view: View) -> dict[int, Fact] | None:
-    """The loose facts that a finding ever rests on, each tried alone among the others.
+def _learn(view: View, tried: View) -> None:
+    """Take note of what the rule asked for in one case."""
+    view.reads |= tried.reads
+    view.clock.windows |= tried.clock.windows
+    view.vague_birth = view.vague_birth or tried.vague_birth
+    for key, fact in tried.loose.items():
+        view.loose.setdefault(key, fact)
+    view.exact_days |= tried.exact_days
 
-    An old result with a vague date is passed over whichever day it means, so that any number of
-    them makes no case. None where even this is too much to try.
+
+def _deciding(question: _Question, view: View) -> tuple[dict[int, Fact], list[Judgement]] | None:
+    """The loose facts that matter, each tried alone among the others, and what was judged.
+
+    A fact matters if something is found that rests on it, or if another thing is found when it
+    alone is settled in another way. An old result with a vague date is passed over whichever day
+    it means, so that any number of them makes no case. None where even this is too much to try.
     """
     choices = {key: _settlements(fact, view) for key, fact in view.loose.items()}
     if not question.patience.allows(2 * sum(map(len, choices.values()))):
         return None
+    judged: list[Judgement] = []
     rested: set[str] = set()
+    moving: set[int] = set()
     for at in (0, -1):
         others = {key: cases[at] for key, cases in choices.items()}
         for key, cases in choices.items():
-            for case in cases:
-                tried = View(question.index, Clock(view.clock.today), others | {key: case})
-                rested.update(fact.source.reference for fact in question.find(tried).facts)
-    return {key: fact for key, fact in view.loose.items() if fact.source.reference in rested}
+            views = [
+                View(question.index, Clock(view.clock.today), others | {key: case})
+                for case in cases
+            ]
+            found = [question.judge(tried) for tried in views]
+            said = [(one.finding.outcome, _rests_on(one.finding)) for one in found]
+            rested.update(*(references for _, references in said))
+            if len(set(said)) > 1:
+                moving.add(key)
+            judged += found
+    loose = {
+        key: fact
+        for key, fact in view.loose.items()
+        if key in moving or fact.source.reference in rested
+    }
+    return loose, judged
+
+
+def _rests_on(finding: Finding) -> frozenset[str]:
+    return frozenset(fact.source.reference for fact in finding.facts)
 
 
 def _births(view: View) -> Sequence[date | None]:

@@ -65,7 +65,8 @@ def read_patient(
     elif view.active is False:
         issues.add("inactive-patient", reference, "the record is not active")
     died = coder.when(view.deceased_date_time)
-    if "deceasedDateTime" in broken:
+    # A time that is masked or not known is still the time of a death.
+    if "deceasedDateTime" in broken or (died is None and has(view.deceased_without_time)):
         died = unreadable_when("")
     birth = coder.when(view.birth_date)
     if birth is not None and birth.unreadable:

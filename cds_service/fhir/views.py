@@ -105,6 +105,7 @@ class PatientView(Resource, tag="Patient"):
     active: bool | None = None
     deceased_boolean: bool | None = None
     deceased_date_time: str | None = None
+    deceased_without_time: msgspec.Raw = msgspec.field(name="_deceasedDateTime", default=_NO_VALUE)
     link: list[PatientLink] | None = None
     communication: list[Communication] | None = None
 

@@ -39,6 +39,7 @@ class When(msgspec.Struct, frozen=True, gc=False):
         stand_in: the element that stood in for a missing clinical date (``recordedDate`` …).
         zoneless: a time of day without a zone was read in the site's zone.
         unreadable: a date was recorded but cannot be read, so it can mean any day.
+        tried: it is one of the days that a vague date can mean, and readers see that one.
     """
 
     first: date
@@ -48,6 +49,7 @@ class When(msgspec.Struct, frozen=True, gc=False):
     stand_in: str | None = None
     zoneless: bool = False
     unreadable: bool = False
+    tried: bool = False
 
     @property
     def exact(self) -> bool:
@@ -63,11 +65,13 @@ class When(msgspec.Struct, frozen=True, gc=False):
         """The day for a reader: ISO 8601, or the partial date as recorded."""
         if self.unreadable:
             return "unreadable date"
+        if self.tried and self.text:
+            return self.text
         return self.first.isoformat() if self.exact else (self.text or f"{self.first}/{self.last}")
 
     def on(self, day: date) -> When:
         """This date settled on one of the days it can mean."""
-        return When(day, day, None, self.text, self.stand_in, self.zoneless, self.unreadable)
+        return msgspec.structs.replace(self, first=day, last=day, instant=None, tried=True)
 
 
 def unreadable_when(text: str) -> When:

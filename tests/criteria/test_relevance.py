@@ -109,6 +109,16 @@ def test_who_is_looked_at(resources: tuple[Json, ...], *, relevant: bool) -> Non
     assert relevant == bool(found.criteria)
 
 
+UNKNOWN = {
+    "extension": [
+        {
+            "url": "http://hl7.org/fhir/StructureDefinition/data-absent-reason",
+            "valueCode": "unknown",
+        }
+    ]
+}
+
+
 @pytest.mark.parametrize(
     ("person", "relevant"),
     [
@@ -117,6 +127,13 @@ def test_who_is_looked_at(resources: tuple[Json, ...], *, relevant: bool) -> Non
         pytest.param({"deceasedBoolean": False}, True, id="recorded as living"),
         pytest.param({"deceasedDateTime": "2026-11-23"}, False, id="died today"),
         pytest.param({"deceasedDateTime": "2026-11-24"}, True, id="detail 38: dated after the day"),
+        pytest.param({"_deceasedDateTime": UNKNOWN}, False, id="died, nobody knows when"),
+        pytest.param({"_deceasedDateTime": None}, True, id="nothing said of a death"),
+        pytest.param(
+            {"deceasedDateTime": "2026-11-24", "_deceasedDateTime": UNKNOWN},
+            True,
+            id="a time with an extension",
+        ),
         pytest.param({"active": False}, False, id="inactive record"),
         pytest.param({"active": True}, True, id="active record"),
         pytest.param(

@@ -24,16 +24,20 @@ from cds_service.record.model import COMPLETE, Failed, NotPermitted, Partial, Re
 from cds_service.report import Report
 from tests.charts import (
     EVEROLIMUS,
+    LUTATHERA,
+    SNOMED,
     STRANGE,
     SUNITINIB,
     TEMOZOLOMIDE,
     TODAY,
     Json,
     chart,
+    coded,
     condition,
     cycle,
     lab,
     observation,
+    order,
     pet,
     procedure,
     response,
@@ -401,3 +405,36 @@ def test_a_chart_of_vague_dates_is_tried_only_so_often(monkeypatch: pytest.Monke
     assert MOST_CASES < tried.total() < MOST_CASES_IN_ALL + 2_000
     assert verdict(found, "platelets") == "unknown"
     assert verdict(found, "ecog") == "met"
+
+
+def test_a_date_that_matters_matters_among_many() -> None:
+    """Where there are too many dates to try, also that of a fact that no sentence names.
+
+    The last cycle may have been given after the first scan, which then is no reference.
+    """
+    days = ("2020-02-19", "2020-04-17", "2020-06-16")
+    agent = {"usedCode": [coded("781259000", SNOMED)]}
+    again = [procedure("399315003", day[:7], **agent) for day in days]
+    orders = [order(LUTATHERA, day[:7]) for day in days]
+    found = screen(
+        chart(
+            *(cycle(day) for day in days), cycle("2020"),
+            procedure("399315003", "2020", **agent),
+            procedure("399315003", "2020-08", **agent),
+            *again, *orders,
+            response("SD", "2020-12-17"), response("SD", "2021-07"), response("PD", "2022-06"),
+            without="prrt1 prrt2 prrt3 prrt4 after better worse",
+        )
+    )  # fmt: skip
+
+    assert "unknown" == verdict(found, "progression")
+
+
+def test_a_vague_date_is_shown_as_it_was_recorded() -> None:
+    """Whichever of its days was tried."""
+    found = screen(chart(response("PD", "2025-03", id_="worse")))
+    progression = result(found, "progression")
+
+    assert progression.status == "met"
+    assert "2025-03" in [one.date for one in progression.evidence]
+    assert "2025-03-" not in progression.summary

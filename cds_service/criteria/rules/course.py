@@ -98,8 +98,8 @@ def _count(rule: CourseExposureRule, course: Course, context: Context) -> Findin
     facts = tuple(record for cycle in course.cycles for record in cycle.records)
     values = {
         "count": str(count),
-        "first": course.cycles[0].day.isoformat(),
-        "last": course.last.isoformat(),
+        "first": course.cycles[0].shown,
+        "last": course.cycles[-1].shown,
     }
     if count in rule.cycles:
         return Finding("cycles", facts, values)
@@ -187,7 +187,7 @@ def _after(rule: InterveningRule, course: Course, context: Context) -> Finding:
         return _found("overlapping", after.overlapping)
     if after.ordered:
         return _found("ordered", after.ordered)
-    return Finding("none", values={"last": course.last.isoformat()})
+    return Finding("none", values={"last": course.cycles[-1].shown})
 
 
 def _found(

@@ -58,10 +58,13 @@ def recent_procedure(rule: RecentProcedureRule, context: Context) -> Finding:
     sure = [one for one in found if one.concepts & wanted and one.strength is Strength.GIVEN]
     if sure:
         last = max(sure, key=_last_day)
-        values = {"what": named(sure), "date": _last_day(last).isoformat()}
+        values = {"what": named(sure), "date": shown_date(last.end or last.when)}
         return Finding("recent", tuple(sure), values)
     if found:
-        values = {"what": named(found), "date": ", ".join(_last_day(o).isoformat() for o in found)}
+        values = {
+            "what": named(found),
+            "date": ", ".join(shown_date(o.end or o.when) for o in found),
+        }
         return Finding("review", tuple(found), values)
     return Finding("none")
 

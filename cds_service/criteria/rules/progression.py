@@ -11,7 +11,7 @@ from datetime import date
 import msgspec
 
 from cds_service.criteria.course import Course, read_courses
-from cds_service.criteria.finding import Context, Finding, dated
+from cds_service.criteria.finding import Context, Finding, dated, shown_date
 from cds_service.record.dates import add_months
 from cds_service.record.model import Result, ResultState
 from cds_service.trial.rules import ProgressionRule
@@ -23,6 +23,11 @@ class _Assessment(msgspec.Struct, frozen=True):
     day: date
     says: str
     fact: Result
+
+    @property
+    def shown(self) -> str:
+        """The day for a reader, as far as it is recorded."""
+        return shown_date(self.fact.when)
 
 
 class _Assessments(msgspec.Struct, frozen=True):
@@ -140,10 +145,10 @@ def _formal(rule: ProgressionRule, last: date, seen: _Assessments) -> Finding:
     if first is None:
         if unreadable:
             return Finding("unreadable", facts, {"date": _days(unreadable)})
-        return Finding("not_progressed", facts, {"latest": formal[-1].day.isoformat()})
+        return Finding("not_progressed", facts, {"latest": formal[-1].shown})
     if same_day := _same_day(formal, first.day):
         return Finding("same_day", facts, {"date": same_day.isoformat()})
-    values = {"progression": first.day.isoformat(), "last": last.isoformat()}
+    values = {"progression": first.shown, "last": last.isoformat()}
     better = [one for one in formal if one.day > first.day and one.says == "controlled"]
     if better:
         return Finding("better_afterwards", facts, values | {"better": _days(better)})
@@ -172,7 +177,7 @@ def _against_reference(
         outcome = "no_reference" if soonest >= last else "too_soon_after_course"
         return Finding(outcome, facts, values)
     reference = before[0].day
-    values = values | {"reference": reference.isoformat()}
+    values = values | {"reference": before[0].shown}
     return Finding("progressed" if soonest >= reference else "too_soon", facts, values)
 
 
@@ -182,7 +187,7 @@ def _general_only(seen: _Assessments) -> Finding:
     if worse:
         return Finding("general_worse", facts, {"date": _days(worse)})
     if seen.general:
-        return Finding("not_progressed", facts, {"latest": seen.general[-1].day.isoformat()})
+        return Finding("not_progressed", facts, {"latest": seen.general[-1].shown})
     return Finding("no_assessment", tuple(one.fact for one in seen.skipped))
 
 
@@ -207,4 +212,4 @@ def _reports(rule: ProgressionRule, last: date, context: Context) -> Finding | N
 
 
 def _days(found: Sequence[_Assessment]) -> str:
-    return ", ".join(dict.fromkeys(one.day.isoformat() for one in found))
+    return ", ".join(dict.fromkeys(one.shown for one in found))
