@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, date, datetime
 from importlib.metadata import version as package_version
+from typing import Final
 
 from starlette.applications import Starlette
 from structlog.typing import FilteringBoundLogger
@@ -18,6 +19,7 @@ from cds_service.cdshooks.envelope import HOOK
 from cds_service.cdshooks.feedback import FeedbackDesk
 from cds_service.cdshooks.log import make_logger
 from cds_service.cdshooks.models import Service
+from cds_service.cdshooks.notes import Notes
 from cds_service.cdshooks.probes import probe_routes
 from cds_service.cdshooks.routes import HookRoutes, Limits
 from cds_service.cdshooks.screen import HookScreening
@@ -29,6 +31,7 @@ from cds_service.operations.garbage import few_collections
 from cds_service.operations.metrics import Metrics
 from cds_service.operations.safety import unsafe
 from cds_service.operations.tracing import make_tracing
+from cds_service.screening import Screener
 from cds_service.settings import Settings, load_settings
 from cds_service.store.hashing import KeyedHash
 from cds_service.store.store import Store
@@ -38,6 +41,9 @@ from cds_service.trust.issuers import load_issuers
 from cds_service.trust.verify import TokenCheck
 
 Clock = Callable[[], datetime]
+
+# In work at one time besides hooks: feedback, discovery, callers that are being refused.
+_OTHER_REQUESTS: Final = 512
 
 
 def _system_clock() -> datetime:
@@ -76,12 +82,13 @@ class _Parts:
         self.now = now
         self.logger: FilteringBoundLogger = make_logger()
         self.metrics = Metrics()
+        self.notes = Notes(self.logger, self.metrics, now)
         self.tracing = make_tracing()
         other = settings.candidate_trial_file
         self.candidate = None if other is None else knowledge.other_version(other)
         self.clients = FhirClients(ca_file=settings.ca_file, observe=self.metrics.read)
         url = settings.database_url.get_secret_value()
-        self.store = Store(url, now=now)
+        self.store = Store(url, now=now, observe=self.notes.stored)
         self._say_versions()
         self.hashes = KeyedHash.for_store(settings.hash_key_file, url)
         self.caller_names: tuple[str, ...] = (OPEN,)
@@ -90,11 +97,11 @@ class _Parts:
     def application(self) -> Starlette:
         """The application around all parts."""
         return make_application(
-            [*self._hook_routes().routes(), *probe_routes(self._unready, self.metrics.render)],
+            [*self._hook_routes().routes(), *probe_routes(self._unready, self._figures)],
             origins=self.settings.cors_origins,
             logger=self.logger,
-            refused=self._refused,
             metrics=self.metrics,
+            most_requests=self.settings.max_concurrent_hooks + _OTHER_REQUESTS,
             lifespan=self._lifespan(),
         )
 
@@ -128,14 +135,8 @@ class _Parts:
             fetch=self.clients.document,
             replay=self.store,
             now=self.now,
-            observe=self._keys_asked,
+            observe=self.notes.keys,
         )
-
-    def _keys_asked(self, caller: str, ok: bool) -> None:  # noqa: FBT001  (a callback's form)
-        if ok:
-            self.metrics.keys_fetched(caller, self.now().timestamp())
-        else:
-            self.metrics.keys_failed(caller)
 
     def _hook_routes(self) -> HookRoutes:
         settings, knowledge = self.settings, self.knowledge
@@ -150,6 +151,7 @@ class _Parts:
             self._today,
             self.candidate,
             self.tracing,
+            unlisted=self.notes.unlisted_server,
         )
         answering = Answering(
             service,
@@ -161,6 +163,7 @@ class _Parts:
             hashes=self.hashes,
             metrics=self.metrics,
             logger=self.logger,
+            notes=self.notes,
             now=self.now,
             today=self._today,
             tracing=self.tracing,
@@ -174,16 +177,21 @@ class _Parts:
             answering,
             feedback,
             self.callers,
-            bulkhead=Bulkhead(
-                settings.max_concurrent_hooks,
-                # Where nobody is asked who calls, there is only one caller.
-                settings.max_concurrent_hooks
-                if settings.auth == "none"
-                else settings.max_concurrent_hooks_per_issuer,
-                settings.max_hooks_per_minute,
-            ),
+            bulkhead=self._bulkhead(),
+            desk=self._bulkhead(),
             limits=Limits(settings.max_body_bytes, settings.deadline_seconds),
             open_discovery=settings.auth == "none" or settings.auth_discovery == "none",
+        )
+
+    def _bulkhead(self) -> Bulkhead:
+        settings = self.settings
+        return Bulkhead(
+            settings.max_concurrent_hooks,
+            # Where nobody is asked who calls, there is only one caller.
+            settings.max_concurrent_hooks
+            if settings.auth == "none"
+            else settings.max_concurrent_hooks_per_issuer,
+            settings.max_hooks_per_minute,
         )
 
     def _switchable(self) -> set[str]:
@@ -194,16 +202,31 @@ class _Parts:
     def _today(self) -> date:
         return self.now().astimezone(self.knowledge.site.zone).date()
 
-    def _refused(self, reason: str) -> None:
-        self.metrics.refused(reason)
-        self.logger.warning("refused", reason=reason, status=401)
+    def _figures(self) -> tuple[bytes, str]:
+        self.notes.store_waits(self.store.health())
+        return self.metrics.render()
 
     async def _unready(self) -> str | None:
+        reason = await self._why_unready()
+        self.notes.readiness(reason)
+        return reason
+
+    async def _why_unready(self) -> str | None:
         if not await self.store.ready():
             return "store"
         if isinstance(self.callers, TokenCheck) and not self.callers.fresh():
             return "keys"
         return None
+
+    def _note_start(self) -> None:
+        self.logger.info(
+            "start",
+            version=package_version("cds-service"),
+            mode=self.settings.mode,
+            trial=self.knowledge.trial.digest,
+            mappings=self.knowledge.codes.digest,
+            candidate=_digest(self.candidate),
+        )
 
     def _lifespan(self) -> Lifespan:
         @asynccontextmanager
@@ -218,9 +241,15 @@ class _Parts:
                 if isinstance(self.callers, TokenCheck):
                     await self.callers.warm_up()
                 stack.enter_context(few_collections())
+                self._note_start()
+                stack.callback(self.logger.info, "stop")
                 yield
 
         return lifespan
+
+
+def _digest(screener: Screener | None) -> str | None:
+    return None if screener is None else screener.trial.digest
 
 
 def describe(trial: Trial, prefetch: dict[str, str]) -> Service:

@@ -38,6 +38,7 @@ Database = Annotated[
     typer.Option("--database", help="SQLAlchemy URL of the store; else CDS_DATABASE_URL."),
 ]
 Name = Annotated[str, typer.Argument(help="trial:ID or issuer:NAME.")]
+New = Annotated[bool, typer.Option("--new", help="Although no service has used this name so far.")]
 Reason = Annotated[str | None, typer.Option("--reason", help="Why; kept in the audit.")]
 
 _HASH = re.compile(r"[0-9a-f]{64}\Z")
@@ -127,15 +128,25 @@ def begin_chain(
 
 
 @switch.command("off")
-def switch_off(name: Name, reason: Reason = None, database: Database = None) -> None:
+def switch_off(
+    name: Name,
+    reason: Reason = None,
+    database: Database = None,
+    new: New = False,  # noqa: FBT002  (typer's way to say a flag)
+) -> None:
     """Show no card of a trial, or to an issuer, from the next second on."""
-    _switch(name, reason, database, off=True)
+    _switch(name, reason, database, off=True, new=new)
 
 
 @switch.command("on")
-def switch_on(name: Name, reason: Reason = None, database: Database = None) -> None:
+def switch_on(
+    name: Name,
+    reason: Reason = None,
+    database: Database = None,
+    new: New = False,  # noqa: FBT002
+) -> None:
     """Show cards again."""
-    _switch(name, reason, database, off=False)
+    _switch(name, reason, database, off=False, new=new)
 
 
 @switch.command("show")
@@ -146,20 +157,25 @@ def show(database: Database = None) -> None:
         typer.echo(f"{one.name}\t{state}\tsince {one.changed}\tby {one.by}")
 
 
-def _switch(name: str, reason: str | None, database: str | None, *, off: bool) -> None:
+def _switch(name: str, reason: str | None, database: str | None, *, off: bool, new: bool) -> None:
     if _SWITCH.match(name) is None:
         raise InputError(f"{name!r}: must be trial:ID or issuer:NAME")
 
     async def job(store: Store) -> list[str]:
         known = [one.name for one in await store.switches()]
+        if known and name not in known and not new:
+            # With a slip in the name, nothing would be off, and somebody would believe that it is.
+            used = ", ".join(known)
+            raise InputError(
+                f"no service uses {name}; used: {used}. --new switches it all the same"
+            )
         await store.switch(name, off=off, by=_user(), reason=reason)
         return known
 
     known = _with_store(_url(database), job)
     typer.echo(f"{name} is {'off' if off else 'on'}")
     if name not in known:
-        names = ", ".join(known) or "none yet"
-        typer.echo(f"cds-service: no service has used this name so far; used: {names}", err=True)
+        typer.echo("cds-service: no service has used this name so far", err=True)
 
 
 def _with_store(url: str, job: Callable[[Store], Awaitable[T]]) -> T:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import Callable
 from datetime import UTC, date, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -152,7 +153,7 @@ def main() -> None:
     try:
         code = app(standalone_mode=False)
     except _UsageError as error:
-        code = _failed(str(getattr(error, "message", "")) or "wrong usage", 2)
+        code = _failed(_described(error), 2)
     except (InputError, ConfigError, MappingError, TrialFileError) as error:
         code = _failed(str(error), 2)
     except CdsServiceError as error:
@@ -163,6 +164,12 @@ def main() -> None:
     except typer.Abort:
         code = 130
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _described(usage_error: Exception) -> str:
+    """What is wrong with a command's use; the error itself names no option, its method does."""
+    named: Callable[[], str] = getattr(usage_error, "format_message", lambda: str(usage_error))
+    return named() or "wrong usage"
 
 
 def _failed(message: str, code: int) -> int:

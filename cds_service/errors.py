@@ -15,6 +15,7 @@
         │   └── FhirRejected   the server does not do what the request asks (400)
         ├── FhirRefused        the server answered, and refused (401, 403)
         └── PatientUnavailable the Patient itself cannot be had: nothing can be said
+            └── OtherPatient   the server answered with another Patient
 
 Unknown clinical data is never an error: it is a value of the report.
 """
@@ -29,7 +30,13 @@ def one_line(text: str) -> str:
 
 
 class CdsServiceError(Exception):
-    """Base of every error raised on purpose; its text is one line fit for a terminal."""
+    """Base of every error raised on purpose; its text is one line fit for a terminal.
+
+    Attributes:
+        caller: the name in the configuration of whose request it was, where that is certain.
+    """
+
+    caller: str | None = None
 
 
 class ConfigError(CdsServiceError):
@@ -70,10 +77,12 @@ class HookError(CdsServiceError):
     Args:
         message: what is wrong, without any value of the request.
         status: the HTTP status to answer with.
+        reason: a short code of ours for log and metrics; None for the usual one of the status.
     """
 
-    def __init__(self, message: str, *, status: int = 400) -> None:
+    def __init__(self, message: str, *, status: int = 400, reason: str | None = None) -> None:
         self.status = status
+        self.reason = reason
         super().__init__(message)
 
 
@@ -91,7 +100,16 @@ class Unauthenticated(CdsServiceError):
 
 
 class StoreUnavailable(CdsServiceError):
-    """The store cannot be read or written: what must be kept cannot be kept now."""
+    """The store cannot be read or written: what must be kept cannot be kept now.
+
+    Args:
+        message: the same for a person.
+        reason: a short code of ours for log and metrics (``locked``, ``full``, …); no SQL, no path.
+    """
+
+    def __init__(self, message: str, *, reason: str = "failing") -> None:
+        self.reason = reason
+        super().__init__(message)
 
 
 class FhirError(CdsServiceError):
@@ -111,4 +129,8 @@ class FhirRejected(FhirUnavailable):
 
 
 class PatientUnavailable(FhirError):
-    """The Patient cannot be had, neither as prefetch nor from the server, or is someone else."""
+    """The Patient cannot be had, neither as prefetch nor from the server."""
+
+
+class OtherPatient(PatientUnavailable):
+    """The server answered with another Patient than the one that was asked for."""

@@ -5,18 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, tzinfo
 from decimal import Decimal
+from typing import Literal
 
 from cds_service.criteria.attest import Attestation
 from cds_service.criteria.evaluate import Evaluator
 from cds_service.criteria.finding import SiteFacts
-from cds_service.fhir.chart import Chart
+from cds_service.fhir.chart import LARGE_CHART, Chart
+from cds_service.fhir.pace import InTime, always
 from cds_service.fhir.reader import Reader
+from cds_service.fhir.sparing import takes_long, without_much
 from cds_service.record.codes import CodeBook
-from cds_service.record.model import Record
+from cds_service.record.model import Read, Record
 from cds_service.record.units import UnitBook
 from cds_service.report import Report, Version
 from cds_service.trial.schema import Trial
 from cds_service.trial.site import Site
+
+NotConcerned = Literal["merged", "inactive", "deceased", "not-concerned"]
+"""Why a trial does not concern a patient, for the audit."""
 
 
 class _Words:
@@ -77,13 +83,14 @@ class Screener:
         """
         return self.opened(as_of).report(chart, attestations)
 
-    def opened(self, as_of: date) -> OpenChart:
+    def opened(self, as_of: date, in_time: InTime = always) -> OpenChart:
         """One patient's chart while it is being read.
 
         Args:
             as_of: the assumed day of enrolment, in the site's zone.
+            in_time: whether there is time to read more of a large chart.
         """
-        return OpenChart(self._reader, self._evaluator, as_of)
+        return OpenChart(self._reader, self._evaluator, as_of, in_time)
 
 
 class OpenChart:
@@ -92,10 +99,13 @@ class OpenChart:
     The record of the first look is kept, so that a chart that needs no second one is read once.
     """
 
-    def __init__(self, reader: Reader, evaluator: Evaluator, as_of: date) -> None:
+    def __init__(
+        self, reader: Reader, evaluator: Evaluator, as_of: date, in_time: InTime = always
+    ) -> None:
         self._reader = reader
         self._evaluator = evaluator
         self._as_of = as_of
+        self._in_time = in_time
         self._known: tuple[Chart, Record] | None = None
 
     def relevant(self, chart: Chart) -> bool:
@@ -115,7 +125,41 @@ class OpenChart:
         """
         return other._evaluator.evaluate(self._record(chart), self._as_of, ())  # noqa: SLF001
 
+    def why_not(self, chart: Chart, report: Report) -> NotConcerned | None:
+        """Why the trial does not concern the patient of a report; None where it may."""
+        if report.overall != "not_relevant":
+            return None
+        patient = self._record(chart).patient
+        if patient.replaced_by is not None:
+            return "merged"
+        if patient.inactive:
+            return "inactive"
+        died = patient.died
+        dead = patient.deceased if died is None else died.unreadable or died.first <= self._as_of
+        return "deceased" if dead else "not-concerned"
+
+    def takes_long(self, chart: Chart) -> bool:
+        """Whether others should not have to wait for the report on a chart."""
+        if len(chart.entries) > LARGE_CHART:
+            return True
+        return takes_long(self._record(chart)) and self.relevant(chart)
+
+    def is_read(self, chart: Chart) -> bool:
+        """Whether the record of a chart is there; another thread may be making it."""
+        known = self._known
+        return known is not None and known[0] is chart
+
+    def without_much(self, chart: Chart) -> OpenChart:
+        """The same without what takes long to judge."""
+        less = OpenChart(self._reader, self._evaluator, self._as_of)
+        less._known = (chart, without_much(self._record(chart)))
+        return less
+
+    def reads(self, chart: Chart) -> dict[str, Read]:
+        """How the reads of a chart went, with what there was no time to look at."""
+        return self._record(chart).reads
+
     def _record(self, chart: Chart) -> Record:
         if self._known is None or self._known[0] is not chart:
-            self._known = (chart, self._reader.read(chart))
+            self._known = (chart, self._reader.read(chart, self._in_time))
         return self._known[1]

@@ -30,6 +30,7 @@ from cds_service.operations.drain import Drain, DrainGate
 from cds_service.operations.http_guard import GuardedHttp
 from cds_service.operations.safety import unsafe
 from cds_service.operations.supervisor import START_FAILED, Supervisor
+from cds_service.operations.unread import UnreadBodies
 from cds_service.settings import Settings, check_address, load_settings
 
 _HOST = "127.0.0.1"
@@ -40,7 +41,8 @@ GRACE_S: Final = 2.0
 # What the end of a process may take beyond the deadline of its last hook.
 _MARGIN_S: Final = 1
 _BACKLOG: Final = 512
-# Connections beside the hooks in work: idle ones, probes, clients that are still sending.
+# Connections beside those of the hooks in work: idle ones, probes, clients that are still sending.
+# Beyond them, those that wait longest are closed (GuardedHttp).
 _OTHER_CONNECTIONS: Final = 512
 
 
@@ -137,7 +139,7 @@ def _run(
 ) -> None:
     capture_library_logs(make_logger())
     drain = Drain()
-    gate = DrainGate(app, drain)
+    gate = DrainGate(UnreadBodies(app), drain)
     try:
         DrainingServer(_configured(gate, settings), drain, grace_s).run([listening])
     except SystemExit:

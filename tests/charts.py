@@ -97,7 +97,7 @@ def upper(value: Any, unit: str | None = None, **more: Any) -> Json:
 def resource(kind: str, id_: str | None, **elements: Any) -> Json:
     """A resource of the patient; None leaves an element out."""
     about = "patient" if kind == "Consent" else "subject"
-    held = {"resourceType": kind, "id": id_ or f"x{next(_numbers)}", about: {"reference": ME}}
+    held = {"resourceType": kind, "id": id_ or f"x{next(_numbers):06}", about: {"reference": ME}}
     held |= elements
     return {name: value for name, value in held.items() if value is not None}
 

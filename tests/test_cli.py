@@ -167,6 +167,23 @@ def test_wrong_use_is_refused(run: Run, base: Path, arguments: list[str]) -> Non
     refused(run(*arguments))
 
 
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["audit", "export"], "Missing option '--out'"),
+        (["switch", "off"], "Missing argument '"),
+        (["serve", "--workers", "0"], "'--workers'"),
+        (["serve", "--colour"], "--colour"),
+    ],
+)
+def test_wrong_use_is_named(run: Run, arguments: list[str], named: str) -> None:
+    """With the option that is missing or wrong."""
+    ran = run(*arguments)
+
+    refused(ran)
+    assert named in ran.err
+
+
 def test_a_server_that_is_off_is_a_failed_job(run: Run) -> None:
     """Nothing was wrong with the command."""
     ran = run("evaluate", "--fhir-server", "http://127.0.0.1:9/fhir", "--patient", "1")

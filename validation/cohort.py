@@ -22,6 +22,7 @@ import msgspec
 
 from validation.decisions import Decisions, read_decisions
 from validation.enrich import enrich
+from validation.needs import CannotRun, lacking
 from validation.truth.patient import truth_of
 
 PROJECT: Final = Path(__file__).resolve().parents[1] / "fixtures" / "synthea"
@@ -38,7 +39,7 @@ _DECODE: Final = msgspec.json.Decoder(float_hook=Decimal)
 _ENCODE: Final = msgspec.json.Encoder(decimal_format="number")
 
 
-class CohortFailed(Exception):
+class CohortFailed(CannotRun):
     """The cohort could not be made; the message says why."""
 
 
@@ -73,7 +74,7 @@ class _Run:
 
 
 def make_cohort(plan: Plan, out: Path) -> None:
-    """Fill the folder, which must be empty or not there.
+    """Fill the folder, which must be empty or not there. Nothing is in it before all is.
 
     Raises:
         CohortFailed: the folder is not empty, Java or Maven is missing, or a run of Synthea failed.
@@ -81,6 +82,15 @@ def make_cohort(plan: Plan, out: Path) -> None:
     if out.exists() and any(out.iterdir()):
         raise CohortFailed(f"{out} is not empty")
     build()
+    part = out.with_name(f"{out.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    _fill(part, plan)
+    if out.exists():
+        out.rmdir()
+    part.rename(out)
+
+
+def _fill(out: Path, plan: Plan) -> None:
     for name in ("net", "ordinary", "truth", "providers"):
         (out / name).mkdir(parents=True)
     runs = [*_runs("net", plan.net, plan.seed), *_runs("ordinary", plan.ordinary, plan.seed)]
@@ -108,9 +118,9 @@ def build() -> None:
     Raises:
         CohortFailed: Java or Maven is missing, or the launcher does not build.
     """
-    missing = [tool for tool in ("java", "javac", "mvn") if shutil.which(tool) is None]
-    if missing:
-        raise CohortFailed(f"Synthea needs a JDK (17 or later) and Maven; missing: {missing}")
+    reason = lacking()
+    if reason is not None:
+        raise CohortFailed(f"Synthea cannot run: {reason}")
     sources = [PROJECT / "pom.xml", *(path for path in PROJECT.glob("src/**/*") if path.is_file())]
     newest = max(path.stat().st_mtime for path in sources)
     if not JAR.exists() or JAR.stat().st_mtime < newest:

@@ -12,6 +12,8 @@ from typing import Any
 
 import msgspec
 
+from validation.needs import CannotRun
+
 
 class Truth(msgspec.Struct, frozen=True, rename="camel"):
     """What is true of one patient, whatever the chart shows.
@@ -77,13 +79,17 @@ def open_cohort(folder: Path) -> Cohort:
     """Open a cohort folder.
 
     Raises:
-        FileNotFoundError: it has no manifest, or a chart without a truth.
+        CannotRun: it has no manifest, or a chart without a truth.
     """
-    manifest = msgspec.json.decode((folder / "manifest.json").read_bytes(), type=Manifest)
+    try:
+        written = (folder / "manifest.json").read_bytes()
+    except OSError as error:
+        raise CannotRun(f"{folder} holds no cohort: {error.strerror}: manifest.json") from error
+    manifest = msgspec.json.decode(written, type=Manifest)
     net = tuple(sorted((folder / "net").glob("*.json")))
     lost = [chart.name for chart in net if not (folder / "truth" / chart.name).exists()]
     if lost:
-        raise FileNotFoundError(f"{folder}: no truth for {', '.join(lost[:3])}")
+        raise CannotRun(f"{folder}: no truth for {', '.join(lost[:3])}")
     return Cohort(folder, manifest, net, tuple(sorted((folder / "ordinary").glob("*.json"))))
 
 

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import httpx2
 import msgspec
+import stamina
 
 from cds_service.fhir.chart import CHART_TYPES
 
@@ -26,6 +27,9 @@ _ENCODER: Final = msgspec.json.Encoder(decimal_format="number")
 _FHIR_JSON: Final = "application/fhir+json"
 # One transaction holds a row lock on what it writes, and its size is memory on the server.
 _AT_ONCE: Final = 400
+# HAPI's web server cuts a connection on which nothing came for 30 s, as on a busy machine. What is
+# put twice is there once.
+_ATTEMPTS: Final = 4
 
 
 def load_chart(client: httpx2.Client, base_url: str, chart: bytes) -> set[str]:
@@ -36,14 +40,19 @@ def load_chart(client: httpx2.Client, base_url: str, chart: bytes) -> set[str]:
 
     Raises:
         httpx2.HTTPStatusError: the server does not take them.
+        httpx2.TransportError: it does not answer.
     """
     resources = loadable(chart)
     for at in range(0, len(resources), _AT_ONCE):
         some = resources[at : at + _AT_ONCE]
-        content = _ENCODER.encode(_transaction(some))
-        answer = client.post(base_url, content=content, headers={"Content-Type": _FHIR_JSON})
-        answer.raise_for_status()
+        _send(client, base_url, _ENCODER.encode(_transaction(some)))
     return {_address(one) for one in resources}
+
+
+@stamina.retry(on=httpx2.TransportError, attempts=_ATTEMPTS, timeout=None)
+def _send(client: httpx2.Client, base_url: str, transaction: bytes) -> None:
+    headers = {"Content-Type": _FHIR_JSON, "Prefer": "return=minimal"}
+    client.post(base_url, content=transaction, headers=headers).raise_for_status()
 
 
 def loadable(chart: bytes) -> list[Json]:

@@ -6,6 +6,7 @@ about the patient.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Awaitable, Callable
 from datetime import date, datetime, timedelta
@@ -19,8 +20,10 @@ from cds_service.cards.model import Card, Cards
 from cds_service.cards.orders import Opened
 from cds_service.cdshooks.keeping import hook_entry
 from cds_service.cdshooks.models import HookRequest, Service
+from cds_service.cdshooks.notes import Notes
+from cds_service.cdshooks.refusals import OTHER_PATIENT
 from cds_service.cdshooks.screen import Screened
-from cds_service.errors import HookError, PatientUnavailable
+from cds_service.errors import HookError, OtherPatient, PatientUnavailable
 from cds_service.operations.metrics import Metrics
 from cds_service.operations.tracing import NO_TRACING, Tracing
 from cds_service.report import Report
@@ -34,9 +37,13 @@ from cds_service.trust.caller import Caller
 # be answered, FhirError where not even the Patient can be had.
 ScreenHook = Callable[[HookRequest, Caller, float], Awaitable[Screened]]
 
-HookOutcome = Literal["card", "no-card", "quiet", "shadow", "switched-off", "patient-unavailable"]
+HookOutcome = Literal[
+    "card", "no-card", "quiet", "shadow", "switched-off", "patient-unavailable", "other-patient"
+]
 
 NO_CARDS = Cards(())
+
+_UUID = re.compile(r"[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 
 # The codes of the reader for resources that are another patient's, or nobody's.
 _OF_OTHERS = frozenset({"other-patient", "no-subject"})
@@ -67,6 +74,7 @@ class Answering:
         hashes: what stands for patients and users there.
         metrics: counts.
         logger: where answers are noted.
+        notes: told of what is switched off.
         now: the clock; aware of its time zone.
         today: the day at the site.
         tracing: makes spans, where they are on.
@@ -84,6 +92,7 @@ class Answering:
         hashes: KeyedHash,
         metrics: Metrics,
         logger: FilteringBoundLogger,
+        notes: Notes,
         now: Callable[[], datetime],
         today: Callable[[], date],
         tracing: Tracing = NO_TRACING,
@@ -97,6 +106,7 @@ class Answering:
         self._hashes = hashes
         self._metrics = metrics
         self._logger = logger
+        self._notes = notes
         self._now = now
         self._today = today
         self._tracing = tracing
@@ -124,25 +134,20 @@ class Answering:
 
     async def _answered(self, answer: _Answer, within_s: float) -> Cards:
         hook, caller = answer.hook, answer.caller
-        with self._metrics.store("switch"):
-            off = await self._store.switched_off()
-        self._metrics.switched_off(len(off))
+        off = await self._store.switched_off()
+        self._notes.switched_off(off)
         if not off.isdisjoint({f"trial:{self._trial.id}", f"issuer:{caller.name}"}):
             return await self._given(answer, "switched-off")
         try:
             screened = await self._screen(hook, caller, within_s)
-        except PatientUnavailable:
-            await self._given(answer, "patient-unavailable")
+        except PatientUnavailable as error:
+            other = isinstance(error, OtherPatient)
+            await self._given(answer, "other-patient" if other else "patient-unavailable")
             raise
         except HookError as error:
-            # Of another patient, or with another client's token: somebody should look at it.
-            self._logger.warning(
-                "refused",
-                caller=caller.name,
-                hook_instance=hook.hook_instance,
-                reason="contradiction",
-                status=error.status,
-            )
+            # Somebody should be able to find out how often this was asked, and by whom.
+            if error.reason == OTHER_PATIENT:
+                await self._given(answer, "other-patient")
             raise
         answer.screened = screened
         answer.card = self._card(hook, screened.report)
@@ -153,8 +158,7 @@ class Answering:
             return "no-card"
         if self._showing.shadow or answer.caller.shadow:
             return "shadow"
-        with self._metrics.store("quiet"):
-            quieted = await self._store.quiet_since(self._quiet_key(answer))
+        quieted = await self._store.quiet_since(self._quiet_key(answer))
         if quieted is not None and quieted.overall == report.overall:
             until = quieted.since + timedelta(days=self._showing.override_days)
             if self._now() < until:
@@ -170,7 +174,7 @@ class Answering:
         """Keep what is answered, count it, note it, and only then give it."""
         if outcome != "card":
             answer.card = None
-        with self._metrics.store("audit"), self._tracing.span("store"):
+        with self._tracing.span("store"):
             await self._store.write_hook(self._entry(answer, outcome))
         self._count(answer, outcome)
         self._note(answer, outcome)
@@ -190,10 +194,17 @@ class Answering:
     def _user(self, answer: _Answer) -> str:
         return self._hashes.of("user", answer.caller.name, answer.hook.context.user_id)
 
+    def _instance(self, answer: _Answer) -> str:
+        """The hook's instance if it is a UUID, as CDS Hooks says; else a hash: it may say more."""
+        given = answer.hook.hook_instance
+        if _UUID.fullmatch(given):
+            return given
+        return self._hashes.of("hook-instance", answer.caller.name, given)
+
     def _entry(self, answer: _Answer, outcome: HookOutcome) -> HookEntry:
         return hook_entry(
             HookEntry(
-                hook_instance=answer.hook.hook_instance,
+                hook_instance=self._instance(answer),
                 service=self._service.id,
                 caller=answer.caller.name,
                 patient=self._patient(answer),
@@ -226,7 +237,7 @@ class Answering:
             "hook",
             service=self._service.id,
             caller=answer.caller.name,
-            hook_instance=answer.hook.hook_instance,
+            hook_instance=self._instance(answer),
             outcome=outcome,
             overall=None if report is None else report.overall,
             card=None if answer.card is None else answer.card.uuid,

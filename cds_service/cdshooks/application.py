@@ -13,6 +13,7 @@ from starlette.routing import BaseRoute
 from structlog.typing import FilteringBoundLogger
 
 from cds_service.cdshooks.bulkhead import Shed
+from cds_service.cdshooks.crowd import Crowd
 from cds_service.cdshooks.guard import (
     LastResort,
     SafeHeaders,
@@ -24,6 +25,7 @@ from cds_service.cdshooks.guard import (
     answer_unauthenticated,
     answer_unknown_card,
 )
+from cds_service.cdshooks.refusals import Refusals
 from cds_service.errors import FhirError, HookError, StoreUnavailable, Unauthenticated
 from cds_service.operations.counting import CountedRequests
 from cds_service.operations.metrics import Metrics
@@ -38,8 +40,8 @@ def make_application(
     *,
     origins: Sequence[str],
     logger: FilteringBoundLogger,
-    refused: Callable[[str], None],
     metrics: Metrics,
+    most_requests: int = 1024,
     lifespan: Lifespan | None = None,
 ) -> Starlette:
     """An application whose every answer, errors included, a browser-based EHR can read.
@@ -47,9 +49,9 @@ def make_application(
     Args:
         routes: what it serves.
         origins: web origins whose pages may call; ``*`` for any.
-        logger: where its own faults are noted.
-        refused: is told why a caller is not known, in a word of ours.
+        logger: where refusals, and its own faults, are noted.
         metrics: counts every answer.
+        most_requests: in work at one time; any further one gets 503.
         lifespan: what to do around its life.
     """
     app = Starlette(
@@ -58,6 +60,7 @@ def make_application(
         middleware=[
             Middleware(RequestIds),
             Middleware(CountedRequests, metrics=metrics),
+            Middleware(Refusals, logger=logger, metrics=metrics),
             Middleware(SafeHeaders),
             Middleware(
                 CORSMiddleware,
@@ -65,12 +68,13 @@ def make_application(
                 allow_methods=("GET", "POST"),
                 allow_headers=("authorization", "content-type"),
             ),
+            Middleware(Crowd, most=most_requests),
             Middleware(LastResort, logger=logger),
         ],
         exception_handlers={
             HookError: answer_hook_error,
             FhirError: answer_fhir_error,
-            Unauthenticated: answer_unauthenticated(refused),
+            Unauthenticated: answer_unauthenticated(metrics.refused),
             StoreUnavailable: answer_store_error,
             UnknownCard: answer_unknown_card,
             Shed: answer_shed(metrics.shed),

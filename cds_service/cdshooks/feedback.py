@@ -46,11 +46,10 @@ class FeedbackDesk:
             StoreUnavailable: they could not be kept.
         """
         entries = [self._entry(item) for item in items]
-        with self._metrics.store("feedback"):
-            await self._store.write_feedback(caller.name, self._service.id, entries)
-        for entry in entries:
+        known = await self._store.write_feedback(caller.name, self._service.id, entries)
+        for entry, suggestions in zip(entries, known, strict=True):
             self._metrics.feedback(outcome=entry.outcome, reason=entry.reason)
-            self._note(caller, entry)
+            self._note(caller, entry, suggestions)
 
     def _entry(self, item: FeedbackItem) -> FeedbackEntry:
         override = item.override_reason
@@ -65,14 +64,15 @@ class FeedbackDesk:
             comment=None if override is None else override.user_comment,
         )
 
-    def _note(self, caller: Caller, entry: FeedbackEntry) -> None:
+    def _note(self, caller: Caller, entry: FeedbackEntry, suggestions: Sequence[str]) -> None:
+        """Note a feedback, with those of the suggestions that its card had."""
         self._logger.info(
             "feedback",
             service=self._service.id,
             caller=caller.name,
             card=entry.card,
             outcome=entry.outcome,
-            suggestions=list(entry.suggestions),
+            suggestions=list(suggestions),
             code=entry.reason,
             comment=entry.comment is not None,
         )

@@ -19,7 +19,14 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from structlog.typing import FilteringBoundLogger
 
 from cds_service.cdshooks.bulkhead import Shed, ShedReason
-from cds_service.errors import FhirError, HookError, StoreUnavailable, Unauthenticated
+from cds_service.cdshooks.refusals import OTHER_PATIENT, PATIENT_UNAVAILABLE, because
+from cds_service.errors import (
+    FhirError,
+    HookError,
+    OtherPatient,
+    StoreUnavailable,
+    Unauthenticated,
+)
 from cds_service.operations.request_ids import current_request
 from cds_service.store.records import UnknownCard
 
@@ -64,20 +71,23 @@ def outcome_response(status: int, message: str) -> Response:
     return response
 
 
-def answer_hook_error(_request: Request, error: Exception) -> Response:
+def answer_hook_error(request: Request, error: Exception) -> Response:
     """Answer a request that breaks CDS Hooks, with the status that the error names."""
     if not isinstance(error, HookError):
         raise error
+    because(request, error.reason)
     return outcome_response(error.status, str(error))
 
 
-def answer_fhir_error(_request: Request, error: Exception) -> Response:
+def answer_fhir_error(request: Request, error: Exception) -> Response:
     """Answer where the Patient, without whom nothing can be said, can be had neither way.
 
     The error's own text stays inside: it may name an address with the patient in it.
     """
     if not isinstance(error, FhirError):
         raise error
+    other = isinstance(error, OtherPatient)
+    because(request, OTHER_PATIENT if other else PATIENT_UNAVAILABLE)
     return outcome_response(
         HTTPStatus.PRECONDITION_FAILED,
         "the Patient can be read neither from the prefetch nor from the FHIR server",
@@ -88,13 +98,14 @@ def answer_unauthenticated(note: Callable[[str], None]) -> Callable[[Request, Ex
     """Answers 401 to a caller that did not show who it is, and never says why.
 
     Args:
-        note: is told the reason, for log and metrics.
+        note: is told the reason, for metrics.
     """
 
-    def answer(_request: Request, error: Exception) -> Response:
+    def answer(request: Request, error: Exception) -> Response:
         if not isinstance(error, Unauthenticated):
             raise error
         note(error.reason)
+        because(request, error.reason, error.caller)
         response = outcome_response(HTTPStatus.UNAUTHORIZED, "not authenticated")
         response.headers["WWW-Authenticate"] = "Bearer"
         return response
@@ -102,22 +113,24 @@ def answer_unauthenticated(note: Callable[[str], None]) -> Callable[[Request, Ex
     return answer
 
 
-def answer_store_error(_request: Request, error: Exception) -> Response:
+def answer_store_error(request: Request, error: Exception) -> Response:
     """Answer where what must be kept cannot be kept: nothing is said then, and it may be later."""
     if not isinstance(error, StoreUnavailable):
         raise error
+    because(request, "store")
     return outcome_response(HTTPStatus.SERVICE_UNAVAILABLE, "the store cannot be written")
 
 
-def answer_unknown_card(_request: Request, error: Exception) -> Response:
+def answer_unknown_card(request: Request, error: Exception) -> Response:
     """Answer feedback on a card that is not the caller's, whether or not there is such a card."""
     if not isinstance(error, UnknownCard):
         raise error
+    because(request, "unknown-card")
     return outcome_response(HTTPStatus.NOT_FOUND, "no such card")
 
 
 def answer_shed(
-    note: Callable[[ShedReason, str], None],
+    note: Callable[[ShedReason, str | None], None],
 ) -> Callable[[Request, Exception], Response]:
     """Answers a caller that asks for too much at once.
 
@@ -125,10 +138,11 @@ def answer_shed(
         note: is told which limit it was, and whose, for metrics.
     """
 
-    def answer(_request: Request, error: Exception) -> Response:
+    def answer(request: Request, error: Exception) -> Response:
         if not isinstance(error, Shed):
             raise error
         note(error.reason, error.caller)
+        because(request, error.reason, error.caller)
         response = outcome_response(error.status, "too many hooks at one time")
         response.headers["Retry-After"] = str(error.retry_after_s)
         return response

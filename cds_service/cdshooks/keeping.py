@@ -32,6 +32,7 @@ def hook_entry(entry: HookEntry, screened: Screened | None, card: Card | None) -
         entry,
         as_of=report.as_of,
         overall=report.overall,
+        reason=screened.why_not,
         trial=msgspec.to_builtins(report.trial),
         mappings=_edition(report.mappings),
         criteria={one.id: (one.status, one.basis) for one in report.criteria},

@@ -37,14 +37,11 @@ KEYS = frozenset(
         "overall",
         "unread",
         "left_out",
-        "reads",
         "trial",
         "mappings",
         "candidate",
         "comparison",
         # the card and its feedback
-        "shown",
-        "fate",
         "card",
         "outcome",
         "suggestions",
@@ -55,9 +52,8 @@ KEYS = frozenset(
         "logger",
         "mode",
         "version",
-        "workers",
-        "in_flight",
         "operation",
+        "switch",
     }
 )
 
@@ -88,14 +84,20 @@ def bounded(value: Any) -> Any:
     if isinstance(value, int | float):
         return value if abs(value) < _LARGEST else "out of range"
     if isinstance(value, str):
-        kept = "".join(char if char.isprintable() else "\ufffd" for char in value[:LONGEST_TEXT])
-        return kept if len(value) <= LONGEST_TEXT else f"{kept}…"
+        return _bounded_text(value)
     if isinstance(value, list | tuple):
         return [_leaf(item) for item in value[:MOST_MEMBERS]]
     if isinstance(value, dict):
         members = list(value.items())[:MOST_MEMBERS]
         return {str(bounded(str(key))): _leaf(item) for key, item in members}
     return type(value).__name__
+
+
+def _bounded_text(text: str) -> str:
+    if len(text) <= LONGEST_TEXT and text.isprintable():
+        return text
+    kept = "".join(char if char.isprintable() else "\ufffd" for char in text[:LONGEST_TEXT])
+    return kept if len(text) <= LONGEST_TEXT else f"{kept}…"
 
 
 def _leaf(value: Any) -> Any:
@@ -140,8 +142,10 @@ class LibraryLog(logging.Handler):
         fault = record.exc_info[0] if record.exc_info else None
         name = f"{fault.__name__} " if fault is not None else ""
         place = f"{name}at {record.module}.{record.funcName}:{record.lineno}"
-        note = self._logger.error if record.levelno >= logging.ERROR else self._logger.warning
-        note("library", logger=record.name, error=place)
+        if record.levelno >= logging.ERROR:
+            self._logger.error("library", logger=record.name, error=place)
+        else:
+            self._logger.warning("library", logger=record.name, error=place)
 
 
 def capture_library_logs(logger: FilteringBoundLogger) -> None:

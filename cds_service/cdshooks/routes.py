@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
 
 import msgspec
 from starlette.requests import Request
@@ -19,11 +20,12 @@ from starlette.routing import BaseRoute, Route
 from cds_service.cards.model import Cards
 from cds_service.cdshooks.body import read_body
 from cds_service.cdshooks.bulkhead import Bulkhead
-from cds_service.cdshooks.envelope import read_feedback, read_hook
+from cds_service.cdshooks.envelope import MOST_BESIDE_PREFETCH, read_feedback, read_hook
 from cds_service.cdshooks.guard import json_response, outcome_response
 from cds_service.cdshooks.models import FeedbackItem, HookRequest, Service, Services
+from cds_service.cdshooks.refusals import because, sent_by
 from cds_service.errors import HookError, Unauthenticated
-from cds_service.trust.caller import Caller, CallerCheck
+from cds_service.trust.caller import Caller, CallerCheck, Shown
 
 DISCOVERY = "/cds-services"
 
@@ -34,7 +36,8 @@ TakeFeedback = Callable[[Caller, Sequence[FeedbackItem]], Awaitable[None]]
 # What the screening may take beyond its deadline before it is given up: it keeps to the deadline
 # itself, and then still has to judge what it has, and to keep it.
 MARGIN_S = 0.2
-FEEDBACK_BYTES = 1024 * 1024
+# Some hundred items, each checked as strictly as what stands beside a prefetch.
+FEEDBACK_BYTES = MOST_BESIDE_PREFETCH
 
 
 class Limits(msgspec.Struct, frozen=True):
@@ -58,6 +61,8 @@ class HookRoutes:
         feedback: takes what became of cards.
         callers: tells who calls.
         bulkhead: how many hooks are in work.
+        desk: how many calls of feedback are; apart from the hooks, so that neither of the two can
+            take the other's places.
         limits: what one request may cost.
         open_discovery: whether discovery asks nobody who calls.
     """
@@ -70,6 +75,7 @@ class HookRoutes:
         callers: CallerCheck,
         *,
         bulkhead: Bulkhead,
+        desk: Bulkhead,
         limits: Limits,
         open_discovery: bool = True,
     ) -> None:
@@ -79,6 +85,7 @@ class HookRoutes:
         self._feedback = feedback
         self._callers = callers
         self._bulkhead = bulkhead
+        self._desk = desk
         self._limits = limits
         self._open_discovery = open_discovery
         self._path = f"{DISCOVERY}/{service.id}"
@@ -96,23 +103,24 @@ class HookRoutes:
     async def discover(self, request: Request) -> Response:
         """Describe the service."""
         if not self._open_discovery:
-            await self._caller(request, DISCOVERY)
+            shown = await self._shown(request, DISCOVERY)
+            await shown.use()
         return Response(self._discovery, media_type="application/json")
 
     async def call(self, request: Request) -> Response:
         """Answer a hook with at most one card."""
         started = time.monotonic()
         self._check_service(request)
-        caller = await self._caller(request, self._path)
-        async with self._bulkhead.entered(caller.name):
+        async with self._admitted(request, self._path, self._bulkhead) as caller:
             return await self._answered(request, caller, started)
 
     async def take_feedback(self, request: Request) -> Response:
         """Keep what became of cards."""
         self._check_service(request)
-        caller = await self._caller(request, f"{self._path}/feedback")
-        body = await read_body(request, most_bytes=FEEDBACK_BYTES, within_s=self._limits.deadline_s)
-        await self._feedback(caller, read_feedback(body).feedback)
+        within_s = self._limits.deadline_s
+        async with self._admitted(request, f"{self._path}/feedback", self._desk) as caller:
+            body = await read_body(request, most_bytes=FEEDBACK_BYTES, within_s=within_s)
+            await self._feedback(caller, read_feedback(body).feedback)
         return json_response({})
 
     async def _answered(self, request: Request, caller: Caller, started: float) -> Response:
@@ -126,6 +134,7 @@ class HookRoutes:
             answer = self._answer(hook, caller, max(left, 0))
             cards = await asyncio.wait_for(answer, left + MARGIN_S)
         except TimeoutError:
+            because(request, "deadline")
             return outcome_response(503, "the screening did not end in time")
         except RecursionError:
             raise HookError("a prefetched resource is nested too deeply") from None
@@ -133,10 +142,30 @@ class HookRoutes:
 
     def _check_service(self, request: Request) -> None:
         if request.path_params["service"] != self._service.id:
-            raise HookError("no such service", status=404)
+            raise HookError("no such service", status=404, reason="no-such-service")
 
-    async def _caller(self, request: Request, path: str) -> Caller:
-        """Who calls.
+    @asynccontextmanager
+    async def _admitted(
+        self, request: Request, path: str, bulkhead: Bulkhead
+    ) -> AsyncIterator[Caller]:
+        """Who calls, with a place for the time of the block.
+
+        Only who has a place uses its token up: who is turned away may come back with the same one,
+        and did not cost an access to the store.
+
+        Raises:
+            Unauthenticated: it cannot be told who calls, or the token was used before.
+            Shed: there is no place.
+            StoreUnavailable: it cannot be told whether the token was used before.
+        """
+        shown = await self._shown(request, path)
+        sent_by(request, shown.caller.name)
+        async with bulkhead.entered(shown.caller.name):
+            await shown.use()
+            yield shown.caller
+
+    async def _shown(self, request: Request, path: str) -> Shown:
+        """Who calls, by a token that is not used up yet.
 
         Raises:
             Unauthenticated: that cannot be told.
@@ -144,4 +173,4 @@ class HookRoutes:
         shown = request.headers.getlist("authorization")
         if len(shown) > 1:
             raise Unauthenticated("several-tokens")
-        return await self._callers(shown[0] if shown else None, path)
+        return await self._callers.shown(shown[0] if shown else None, path)

@@ -8,22 +8,24 @@ from datetime import date
 
 import msgspec
 
+from cds_service.cdshooks.judging import Judging
 from cds_service.cdshooks.models import HookRequest
-from cds_service.comparison import Comparison, compare
+from cds_service.comparison import Comparison
 from cds_service.errors import HookError
-from cds_service.fhir.chart import Chart
 from cds_service.fhir.http import FhirClient, FhirClients, SecretToken, allowed_server
 from cds_service.fhir.prefetch import read_prefetch
-from cds_service.fhir.pull import read_chart
+from cds_service.fhir.pull import NO_SERVER, UNLISTED_SERVER, read_chart
 from cds_service.fhir.queries import SearchPlan
 from cds_service.fhir.scopes import read_scopes
 from cds_service.operations.tracing import NO_TRACING, Tracing
 from cds_service.record.model import Complete, Failed, NotPermitted, Partial, Read
 from cds_service.report import Report
-from cds_service.screening import OpenChart, Screener
+from cds_service.screening import NotConcerned, Screener
 from cds_service.trust.caller import Caller
 
 _FORBIDDEN = 403
+# Of all the time, to judge a chart without what takes long, where that did.
+_SHARE_TO_SPARE = 0.25
 
 
 class Screened(msgspec.Struct, frozen=True):
@@ -35,11 +37,13 @@ class Screened(msgspec.Struct, frozen=True):
             ``not-permitted``.
         comparison: how another version of the trial judges the same chart; None where there is
             none.
+        why_not: why the trial does not concern the patient; None where it may.
     """
 
     report: Report
     reads: dict[str, str] = {}
     comparison: Comparison | None = None
+    why_not: NotConcerned | None = None
 
 
 class HookScreening:
@@ -52,9 +56,10 @@ class HookScreening:
         today: the day at the site.
         candidate: the evaluator of another version of the trial, with the same tables.
         tracing: makes spans, where they are on.
+        unlisted: told the caller of a hook that names a server which is not listed.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  (the parts that it puts together)
         self,
         screener: Screener,
         plan: SearchPlan,
@@ -62,13 +67,16 @@ class HookScreening:
         today: Callable[[], date],
         candidate: Screener | None = None,
         tracing: Tracing = NO_TRACING,
+        *,
+        unlisted: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._screener = screener
         self._plan = plan
         self._clients = clients
         self._today = today
-        self._candidate = candidate
+        self._judge = Judging(screener, candidate)
         self._tracing = tracing
+        self._unlisted = unlisted
 
     async def __call__(self, hook: HookRequest, caller: Caller, within_s: float) -> Screened:
         """Screen the patient of a hook.
@@ -82,9 +90,11 @@ class HookScreening:
             HookError: the prefetch or the token cannot belong to this hook.
             PatientUnavailable: the Patient can be had neither way.
         """
-        deadline = asyncio.get_running_loop().time() + within_s
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within_s
         patient_id = hook.context.patient_id
-        opened = self._screener.opened(self._today())
+        today = self._today()
+        opened = self._screener.opened(today)
         with self._tracing.span("read"):
             chart = await read_chart(
                 self._client(hook, caller),
@@ -93,18 +103,17 @@ class HookScreening:
                 deadline,
                 opened.relevant,
                 read_prefetch(hook.prefetch or {}, self._plan, patient_id),
+                no_server=NO_SERVER if hook.fhir_server is None else UNLISTED_SERVER,
             )
         with self._tracing.span("evaluate"):
-            report = opened.report(chart)
-            compared = self._compared(opened, chart, report)
+            left = deadline - loop.time() - within_s * _SHARE_TO_SPARE
+            judged = await self._judge(opened, chart, today, left)
         return Screened(
-            report, {type_: _word(read) for type_, read in chart.reads.items()}, compared
+            judged.report,
+            {type_: _word(read) for type_, read in judged.reads.items()},
+            judged.comparison,
+            judged.why_not,
         )
-
-    def _compared(self, opened: OpenChart, chart: Chart, report: Report) -> Comparison | None:
-        if self._candidate is None:
-            return None
-        return compare(report, opened.report_by(self._candidate, chart))
 
     def _client(self, hook: HookRequest, caller: Caller) -> FhirClient | None:
         """A client for the hook's server; None where it names none, or one that is not listed.
@@ -116,9 +125,12 @@ class HookScreening:
             return None
         lent = hook.fhir_authorization
         if lent is not None and caller.client_id not in (None, lent.subject):
-            raise HookError("fhirAuthorization is for another client", status=_FORBIDDEN)
+            raise HookError(
+                "fhirAuthorization is for another client", status=_FORBIDDEN, reason="other-client"
+            )
         base = allowed_server(hook.fhir_server, caller.fhir_servers)
         if base is None:
+            self._unlisted(caller.name)
             return None
         if lent is None:
             return self._clients.client(base)

@@ -7,12 +7,12 @@ or a total of cells times a share.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from datetime import date
 from decimal import Decimal
 from itertools import product
 
 import msgspec
 
+from cds_service.criteria.latest import newest
 from cds_service.record.model import Result, ResultState, Span
 from cds_service.trial.rules import Derivation
 
@@ -42,26 +42,13 @@ def derived_counts(derivations: Sequence[Derivation], window: Window) -> list[De
         window: gives the results of some concepts that are recent enough.
     """
     sampled = [
-        (_sampling_key(parts), derivation, parts)
+        (derivation, parts)
         for derivation in derivations
         for parts in _sampling_times(derivation, window)
     ]
-    if not sampled:
-        return []
-    newest = max(key for key, _, _ in sampled)
-    way = next(derivation for key, derivation, _ in sampled if key == newest)
-    return [
-        _count(derivation, parts)
-        for key, derivation, parts in sampled
-        if key == newest and derivation is way
-    ]
-
-
-def _sampling_key(parts: Sequence[Result]) -> tuple[date, float]:
-    when = parts[0].when
-    if when is None:
-        raise ValueError("an undated result has no sampling time")
-    return when.first, -1.0 if when.instant is None else when.instant.timestamp()
+    anchors = {id(one) for one in newest(parts[0] for _, parts in sampled)}
+    latest = [(way, parts) for way, parts in sampled if id(parts[0]) in anchors]
+    return [_count(way, parts) for way, parts in latest if way is latest[0][0]]
 
 
 def _sampling_times(derivation: Derivation, window: Window) -> list[tuple[Result, ...]]:

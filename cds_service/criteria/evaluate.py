@@ -60,7 +60,7 @@ class _Sitting(msgspec.Struct, frozen=True):
     as_of: date
     attestations: Sequence[Attestation]
     book: Rulebook
-    patience: Patience = msgspec.field(default_factory=Patience)
+    patience: Patience
 
     def judged(self, spec: CriterionSpec, day: date) -> Attested:
         """One criterion on one day, with what was attested."""
@@ -131,9 +131,11 @@ class Evaluator:
         relevant = relevance(self.trial.relevance, record, as_of, index)
         if relevant == "not_relevant":
             return self._report(record, as_of, "not_relevant", (), ())
-        sitting = _Sitting(index, as_of, attestations, self._book)
-        # The day that is asked about first: what follows may exhaust the patience.
+        patience = Patience.with_chart(index.facts)
+        sitting = _Sitting(index, as_of, attestations, self._book, patience)
+        # The day that is asked about first: it may use what there is, the days after it an eighth.
         nows = [sitting.judged(spec, as_of) for spec in self.trial.criteria]
+        patience.keep(1, of=8)
         standings = tuple(
             _standing(spec, now, sitting)
             for spec, now in zip(self.trial.criteria, nows, strict=True)
@@ -188,7 +190,7 @@ class Evaluator:
             words = common.doubtful if judged.reason == "doubtful" else common.imprecise
             facts = ", ".join(
                 dict.fromkeys(
-                    f"{fact.source.display} {fact.when.text if fact.when else ''}".strip()
+                    f"{fact.source.display} {fact.when.shown() if fact.when else ''}".strip()
                     for fact in judged.culprits
                 )
             )

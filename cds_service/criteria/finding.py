@@ -53,10 +53,8 @@ class Finding(msgspec.Struct):
         facts: the facts that it rests on.
         values: what the words may mention.
         phrases: advisories, as (key into the criterion's phrases, values).
-        missing: whether the criterion's orders and questions would help; None lets the status say.
         stands: it holds whatever else the record may contain (a drug once given).
         always: it holds even where reads failed (a sentence that is never an obstacle).
-        orders: the orders that would help, where not all of the criterion's.
     """
 
     outcome: str

@@ -25,8 +25,10 @@ from cds_service.trial.schema import CriterionSpec
 
 # More cases than this are not tried: the status is then unknown, and the dates are named.
 MOST_CASES = 1024
-# Nor more than this in one evaluation, so that a chart of vague dates holds nobody up.
+# Nor more than this in one evaluation, so that a chart of vague dates holds nobody up. In a large
+# chart each case takes longer: of so many facts, each as many again cost as many cases.
 MOST_CASES_IN_ALL = 8192
+FACTS_OF_A_CASE = 100
 # Of vague dates that share an interval, so many are tried on days of their own: five such dates
 # are just not too many cases, and a course of therapy is told by four cycles.
 MOST_DAYS_APART = 4
@@ -63,6 +65,15 @@ class Patience(msgspec.Struct):
     """
 
     cases: int = MOST_CASES_IN_ALL
+
+    @classmethod
+    def with_chart(cls, facts: int) -> Patience:
+        """For a chart of so many facts."""
+        return cls(MOST_CASES_IN_ALL // (1 + facts // FACTS_OF_A_CASE))
+
+    def keep(self, part: int, *, of: int) -> None:
+        """Give up what goes beyond a part of the cases that are left."""
+        self.cases = self.cases * part // of
 
     def allows(self, cases: int) -> bool:
         """Whether so many may be tried; they are then counted as tried."""
@@ -150,6 +161,8 @@ def _asked(view: View) -> int:
 
 def _round(question: _Question, view: View, first: Judgement) -> list[Judgement] | None:
     """Judge every case of what is known to be loose; None where there are too many cases."""
+    if len(view.loose) > question.patience.cases:
+        return None
     loose, judged = dict(view.loose), [first]
     births = _births(view)
     if _case_count(loose.values(), births, view) > MOST_CASES:
@@ -249,6 +262,8 @@ def _case_count(loose: Iterable[Fact], births: Sequence[date | None], view: View
     count = len(births)
     for fact in loose:
         count *= len(_settlements(fact, view))
+        if count > MOST_CASES:
+            break
     return count
 
 

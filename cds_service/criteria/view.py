@@ -89,8 +89,10 @@ class RecordIndex:
         self.complete = frozenset(
             name for name, state in record.reads.items() if isinstance(state, Complete)
         )
+        facts = tuple(_facts(record))
+        self.facts = len(facts)
         # By identity: the few facts whose date is vague or which may not count at all.
-        self.loose = frozenset(id(fact) for fact in _facts(record) if _is_loose(fact))
+        self.loose = frozenset(id(fact) for fact in facts if _is_loose(fact))
 
 
 def _in_parts(record: Record) -> Record:

@@ -5,16 +5,26 @@ Both ways in (a Bundle, or prefetch and pull) end here, and the reader turns a c
 
 from __future__ import annotations
 
+from typing import Final
+
 import msgspec
 
 from cds_service.record.model import DataIssue, Read
 
+LARGE_CHART: Final = 1_000
+"""Entries beyond which a chart takes longer to read than others can wait for it."""
+
 
 class Entry(msgspec.Struct, frozen=True):
-    """One resource as JSON bytes, with the URL it was found under (``urn:uuid:…`` or absolute)."""
+    """One resource as JSON bytes, with the URL it was found under (``urn:uuid:…`` or absolute).
+
+    Args:
+        kind: its resource type, where that was looked at; else empty.
+    """
 
     raw: msgspec.Raw
     full_url: str | None = None
+    kind: str = ""
 
 
 class Chart(msgspec.Struct, frozen=True):

@@ -59,12 +59,17 @@ def decode(raw: msgspec.Raw | bytes) -> Decoded:
     return Decoded(view, view.__struct_config__.tag)  # type: ignore[arg-type]
 
 
-def _unread_type(raw: msgspec.Raw | bytes) -> str | None:
-    """The type of a resource of no type that is read; None where it may be any other case."""
+def type_of(raw: msgspec.Raw | bytes) -> str | None:
+    """The type that a resource says; None where it says none, or cannot be read at all."""
     try:
-        name = _HEAD.decode(raw).resource_type
+        return _HEAD.decode(raw).resource_type
     except UNDECODABLE:
         return None
+
+
+def _unread_type(raw: msgspec.Raw | bytes) -> str | None:
+    """The type of a resource of no type that is read; None where it may be any other case."""
+    name = type_of(raw)
     return name if name and name not in _TYPES and _TYPE_NAME.fullmatch(name) else None
 
 

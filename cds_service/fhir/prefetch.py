@@ -8,7 +8,7 @@ anything that is not what the template asks for, leave the type unread.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Final
 
 import msgspec
@@ -19,6 +19,10 @@ from cds_service.fhir.searchset import Found, Page, read_page, read_resource
 
 _NULL: Final = msgspec.Raw(b"null")
 _MISSING: Final = "not provided"
+_TOO_MANY: Final = "provided with too many entries"
+# All keys together. Each entry has a member of that name, and some resources have one of their own.
+_MOST_ENTRIES: Final = 100_000
+_MEMBER: Final = b'"resource"'
 # Some EHRs wrap the results of their own several queries anew.
 _KINDS: Final = frozenset({"searchset", "collection"})
 
@@ -37,17 +41,24 @@ class Prefetched(msgspec.Struct, frozen=True):
         no_patient: why it was not.
         sent: by resource type, what was sent, not decoded: most patients are not relevant, and
             most of what was sent for them need not be looked at.
+        not_sent: why any other type was not.
     """
 
     patient: Found | None = None
     no_patient: str = _MISSING
     sent: dict[str, msgspec.Raw] = {}
+    not_sent: str = _MISSING
+
+    def bytes_of(self, resource_type: str) -> int:
+        """How much was sent of a type."""
+        raw = self.sent.get(resource_type)
+        return 0 if raw is None else memoryview(raw).nbytes
 
     def page(self, resource_type: str) -> Page | Unread:
         """What was sent of a type; may be one page of several."""
         raw = self.sent.get(resource_type)
         if raw is None:
-            return Unread(_MISSING)
+            return Unread(self.not_sent)
         if raw == _NULL:
             return Page()
         try:
@@ -61,12 +72,23 @@ def read_prefetch(
 ) -> Prefetched:
     """Sort what the EHR sent; keys that the plan does not have are ignored.
 
+    Beyond so many entries only the Patient counts: decoding them would take all the time there is.
+
     Raises:
         HookError: the prefetched Patient is not the patient of the hook (status 412).
     """
     patient, no_patient = _patient(prefetch.get(PATIENT_KEY), patient_id)
     sent = {type_: prefetch[key] for key, type_ in plan.keys.items() if key in prefetch}
+    if _too_many(sent.values()):
+        return Prefetched(patient, no_patient, not_sent=_TOO_MANY)
     return Prefetched(patient, no_patient, sent)
+
+
+def _too_many(pages: Collection[msgspec.Raw]) -> bool:
+    # Fewer bytes cannot hold so many.
+    if sum(memoryview(raw).nbytes for raw in pages) < _MOST_ENTRIES * len(_MEMBER):
+        return False
+    return sum(bytes(raw).count(_MEMBER) for raw in pages) > _MOST_ENTRIES
 
 
 def _patient(raw: msgspec.Raw | None, patient_id: str) -> tuple[Found | None, str]:
@@ -82,5 +104,7 @@ def _patient(raw: msgspec.Raw | None, patient_id: str) -> tuple[Found | None, st
     if found.resource_type != "Patient" or not found.id:
         return None, "provided as something else"
     if found.id != patient_id:
-        raise HookError("prefetch.patient is not the patient of the context", status=412)
+        raise HookError(
+            "prefetch.patient is not the patient of the context", status=412, reason="other-patient"
+        )
     return found, ""

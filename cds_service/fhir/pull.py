@@ -15,9 +15,10 @@ from typing import Final
 
 import msgspec
 
-from cds_service.errors import FhirError, PatientUnavailable
-from cds_service.fhir.chart import Chart
+from cds_service.errors import FhirError, OtherPatient, PatientUnavailable
+from cds_service.fhir.chart import LARGE_CHART, Chart
 from cds_service.fhir.http import FhirClient
+from cds_service.fhir.pace import TOO_LARGE
 from cds_service.fhir.paging import NOT_IN_SCOPE, Pulled, Start, combine, read_search
 from cds_service.fhir.prefetch import Prefetched, Unread
 from cds_service.fhir.queries import Search, SearchPlan, medications, search_types
@@ -26,7 +27,12 @@ from cds_service.fhir.searchset import Found, Page, read_resource
 from cds_service.fhir.versions import merge
 from cds_service.record.model import COMPLETE, Complete, DataIssue, Failed, Partial
 
-_NO_SERVER: Final = "and there is no FHIR server to ask"
+NO_SERVER: Final = "and there is no FHIR server to ask"
+"""Why nothing was read, for a hook that names no server."""
+
+UNLISTED_SERVER: Final = "and this service may not read the server named"
+"""The same for one that names a server which is not listed for its caller."""
+
 _MEDICATION: Final = re.compile(
     r"Medication/([A-Za-z0-9.-]{1,64})(?:/_history/[A-Za-z0-9.-]{1,64})?"
 )
@@ -34,6 +40,8 @@ _MEDICATION: Final = re.compile(
 _MEDICATION_ROUNDS: Final = 2
 # Of the time until the deadline; then the second stage begins, whatever the first one waits for.
 _SHARE_OF_THE_FIRST: Final = 0.5
+# Of a page that was sent; some 1,500 results, which take a few milliseconds.
+_LARGE_PAGE: Final = 512 * 1024
 
 Stage = dict[str, Pulled]
 
@@ -53,13 +61,15 @@ async def pull_stage(
     return await _run(client, [_start(search, patient_id) for search in searches], deadline)
 
 
-async def read_chart(
+async def read_chart(  # noqa: PLR0913  (what a read needs)
     client: FhirClient | None,
     plan: SearchPlan,
     patient_id: str,
     deadline: float,
     relevant: Callable[[Chart], bool],
     prefetched: Prefetched | None = None,
+    *,
+    no_server: str = NO_SERVER,
 ) -> Chart:
     """Read what a trial needs of a chart.
 
@@ -69,13 +79,16 @@ async def read_chart(
         patient_id: whose chart.
         deadline: time of the event loop at which reading stops.
         relevant: whether a chart of the first stage is worth the second. Not asked where a read of
-            the first stage has a gap: what is missing might be what makes it relevant.
+            the first stage has a gap: what is missing might be what makes it relevant. Nor of a
+            large one, which takes long to answer.
         prefetched: what the EHR sent.
+        no_server: where there is no client, why, in words that follow what was not sent.
 
     Raises:
-        PatientUnavailable: the Patient cannot be had, or the server answers with another one.
+        OtherPatient: the server answers with another Patient.
+        PatientUnavailable: the Patient cannot be had.
     """
-    reading = _Reading(client, plan, patient_id, deadline, prefetched or Prefetched())
+    reading = _Reading(client, plan, patient_id, deadline, prefetched or Prefetched(), no_server)
     try:
         return await reading.chart(relevant)
     finally:
@@ -93,12 +106,14 @@ class _Reading:
         patient_id: str,
         deadline: float,
         prefetched: Prefetched,
+        no_server: str,
     ) -> None:
         self._client = client
         self._plan = plan
         self._patient_id = patient_id
         self._deadline = deadline
         self._prefetched = prefetched
+        self._no_server = no_server
         self._found: list[Found] = []
         self._issues: list[DataIssue] = []
         self._stage: Stage = {}
@@ -124,7 +139,7 @@ class _Reading:
         for refusal in refusals:
             raise refusal
         self._take(rest.result())
-        return self._chart()
+        return await self._chart()
 
     def _time_for_the_first(self) -> float:
         left = self._deadline - asyncio.get_running_loop().time()
@@ -150,16 +165,19 @@ class _Reading:
         self._found.append(patient.result())
         self._take(stage.result())
         await self._resolve_medications()
-        return self._chart()
+        return await self._chart()
 
     def _take(self, stage: Stage) -> None:
         self._stage |= stage
-        for pulled in stage.values():
+        # Whoever has no time to read a large chart to its end shall have read what is rare.
+        for pulled in sorted(stage.values(), key=lambda one: len(one.found)):
             self._found += pulled.found
+        for pulled in stage.values():
             self._issues += pulled.issues
 
-    def _chart(self) -> Chart:
-        merged = merge(self._found)
+    async def _chart(self) -> Chart:
+        large = len(self._found) > LARGE_CHART
+        merged = await asyncio.to_thread(merge, self._found) if large else merge(self._found)
         return Chart(
             patient_id=self._patient_id,
             entries=merged.entries,
@@ -173,7 +191,7 @@ class _Reading:
         if self._prefetched.patient is not None:
             return self._prefetched.patient
         if self._client is None:
-            raise PatientUnavailable(f"Patient: {self._prefetched.no_patient} {_NO_SERVER}")
+            raise PatientUnavailable(f"Patient: {self._prefetched.no_patient} {self._no_server}")
         if self._client.scopes.read("Patient") is Permission.NONE:
             raise PatientUnavailable(f"Patient: {NOT_IN_SCOPE}")
         url = self._plan.patient_url(self._patient_id)
@@ -185,14 +203,16 @@ class _Reading:
             raise PatientUnavailable("Patient: timed out") from None
         except FhirError as error:
             raise PatientUnavailable(f"Patient: {error}") from error
-        if found.resource_type != "Patient" or found.id != self._patient_id:
+        if found.resource_type != "Patient" or not found.id:
             raise PatientUnavailable("Patient: the server answered with something else")
+        if found.id != self._patient_id:
+            raise OtherPatient("Patient: the server answered with something else")
         return found
 
     async def _read(self, searches: Sequence[Search]) -> Stage:
         """What was sent of some types, and the rest of them from the server."""
-        pages = {type_: self._prefetched.page(type_) for type_ in search_types(searches)}
-        sent = {type_: _as_sent(page) for type_, page in pages.items()}
+        pages = {type_: await self._sent(type_) for type_ in search_types(searches)}
+        sent = {type_: _as_sent(page, self._no_server) for type_, page in pages.items()}
         if self._client is None:
             return sent
         lacking = [type_ for type_ in pages if not isinstance(sent[type_].read, Complete)]
@@ -205,6 +225,16 @@ class _Reading:
         ]
         pulled = await _run(self._client, starts, self._deadline)
         return sent | {type_: _better(sent[type_], pulled[type_]) for type_ in lacking}
+
+    async def _sent(self, type_: str) -> Page | Unread:
+        """What was sent of a type; a large page is read aside, so that others have their turns."""
+        if self._prefetched.bytes_of(type_) <= _LARGE_PAGE:
+            return self._prefetched.page(type_)
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await asyncio.to_thread(self._prefetched.page, type_)
+        except TimeoutError:
+            return Unread(f"provided, and {TOO_LARGE}")
 
     def _starts(self, page: Page | Unread, searches: Sequence[Search]) -> list[Start]:
         """Where to read on: after the page that was sent, or from the beginning."""
@@ -237,7 +267,7 @@ class _Reading:
 def _leads_on(first: Chart, relevant: Callable[[Chart], bool]) -> bool:
     """Whether the second stage is read: what the first one lacks may be what asks for it."""
     whole = all(isinstance(read, Complete) for read in first.reads.values())
-    return not whole or relevant(first)
+    return not whole or len(first.entries) > LARGE_CHART or relevant(first)
 
 
 def _start(search: Search, patient_id: str) -> Start:
@@ -267,10 +297,10 @@ async def _run(client: FhirClient, starts: Sequence[Start], deadline: float) -> 
     }
 
 
-def _as_sent(page: Page | Unread) -> Pulled:
+def _as_sent(page: Page | Unread, no_server: str) -> Pulled:
     """What was sent of a type, as all there is."""
     if isinstance(page, Unread):
-        return Pulled(read=Failed(f"{page.reason} {_NO_SERVER}"))
+        return Pulled(read=Failed(f"{page.reason} {no_server}"))
     reason = "; ".join(page.troubles) or "provided in part"
     return Pulled(page.found, COMPLETE if page.whole else Partial(reason), page.issues)
 

@@ -3,20 +3,24 @@
 Nothing is guessed and nothing is dropped in silence. A resource of another patient is left out and
 reported; a resource with a modifier that is not understood is kept as doubtful; one whose subject
 matter cannot be read is kept as unreadable, since it may be about anything of its type.
+
+A chart that is too large for the time there is, is read in part, and its reads say so.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, tzinfo
 from typing import Any, TypeVar
 
 import msgspec
 
 from cds_service.fhir import decoding, views
-from cds_service.fhir.chart import CHART_TYPES, Chart, Entry
+from cds_service.fhir.chart import CHART_TYPES, LARGE_CHART, Chart, Entry
 from cds_service.fhir.elements import Coder, Issues, relative
 from cds_service.fhir.medications import Medications
+from cds_service.fhir.pace import TOO_LARGE, InTime, Paced, always
 from cds_service.fhir.read_drugs import read_exposure, read_procedure_exposure
 from cds_service.fhir.read_events import (
     read_adverse_event,
@@ -30,6 +34,7 @@ from cds_service.fhir.read_results import read_results
 from cds_service.record.codes import CodeBook
 from cds_service.record.dates import parse_when
 from cds_service.record.model import (
+    COMPLETE,
     AdverseEvent,
     Complete,
     ConsentGiven,
@@ -82,6 +87,11 @@ class _Item(msgspec.Struct):
     reference: str
     full_url: str | None
 
+    @property
+    def kind(self) -> str:
+        """Its resource type."""
+        return self.decoded.resource_type or ""
+
 
 class Reader:
     """Reads charts by one set of tables, in one time zone.
@@ -96,22 +106,29 @@ class Reader:
         self._codes = codes
         self._coder = Coder(codes, units, zone)
 
-    def read(self, chart: Chart) -> Record:
+    def read(self, chart: Chart, in_time: InTime = always) -> Record:
         """Read a chart into a record.
+
+        Args:
+            chart: the chart.
+            in_time: whether there is time for more; of a large chart, what is not read then is
+                unread. Any other is read to its end.
 
         Returns:
             The record; a chart without a readable Patient gives a patient of whom nothing is known.
         """
+        large = len(chart.entries) > LARGE_CHART
         issues = Issues(list(chart.issues))
-        items = _decode(chart, issues)
+        entries = Paced(chart.entries, in_time if large else always)
+        items = _decode(entries, issues)
         own = _own_references(chart, items)
-        reads = dict(chart.reads)
         patient = self._patient(chart, items, issues)
         found = _Found()
         medications = Medications(items_by_reference(items, chart.base), self._coder)
-        for item in items:
+        paced = Paced(_rare_first(items) if large else items, in_time if large else always)
+        for item in paced:
             self._item(item, own, medications, patient, found, issues)
-        _medication_read(reads)
+        reads = _as_read(chart.reads, entries.rest, paced.rest)
         return Record(
             patient=patient,
             results=found.of(Result),
@@ -196,6 +213,38 @@ def _events(
             yield read_consent(view, broken, reference, coder)
 
 
+def _as_read(
+    reads: dict[str, Read], undecoded: Sequence[Entry], unread: Iterable[_Item]
+) -> dict[str, Read]:
+    """How the reads went, with what there was no time for.
+
+    Args:
+        reads: how they went until then.
+        undecoded: entries; one that does not say its type may be of any.
+        unread: resources; Patients and Medications among them were looked at before all others.
+    """
+    rest = {item.kind for item in unread if not isinstance(item.decoded.view, _NO_FACTS)}
+    cut = rest & reads.keys()
+    kinds = {entry.kind or decoding.type_of(entry.raw) or "" for entry in undecoded}
+    read = {*reads, "Medication"}
+    cut |= read if "" in kinds else read & {_FORMER_TYPES.get(kind, kind) for kind in kinds}
+    found = dict(reads)
+    for kind in cut:
+        found[kind] = _cut(reads.get(kind, COMPLETE))
+    _medication_read(found)
+    return found
+
+
+def _cut(read: Read) -> Read:
+    match read:
+        case Complete():
+            return Partial(TOO_LARGE)
+        case Partial(reason):
+            return Partial(f"{reason}; {TOO_LARGE}")
+        case _:
+            return read
+
+
 def _medication_read(reads: dict[str, Read]) -> None:
     """Drugs behind references are part of every drug search: a cut read of them cuts those too."""
     state = reads.pop("Medication", None)
@@ -209,14 +258,21 @@ def _medication_read(reads: dict[str, Read]) -> None:
 # --- Entries -----------------------------------------------------------------------------------
 
 
-def _decode(chart: Chart, issues: Issues) -> list[_Item]:
+def _rare_first(items: Iterable[_Item]) -> list[_Item]:
+    """Types with few resources first, so that many of one type keep no other from being read."""
+    kept = [*items]
+    sizes = Counter(item.kind for item in kept)
+    return sorted(kept, key=lambda item: sizes[item.kind])
+
+
+def _decode(entries: Iterable[Entry], issues: Issues) -> list[_Item]:
     """Decode every entry; the same resource twice counts once, the newest version decides.
 
     In the order of their references, so that no report depends on how a chart was paged or sorted.
     """
     by_reference: dict[str, tuple[_Item, msgspec.Raw]] = {}
     loose: list[_Item] = []
-    for position, entry in enumerate(chart.entries):
+    for position, entry in enumerate(entries):
         decoded = decoding.decode(entry.raw)
         if decoded.view is None:
             _not_decoded(decoded, position, issues)

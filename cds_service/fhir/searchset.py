@@ -20,6 +20,8 @@ from cds_service.record.model import DataIssue
 UNDECODABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)
 SEARCH_RESULT: Final = frozenset({"searchset"})
 _ERRORS: Final = frozenset({"error", "fatal"})
+# Of a page in which something is odd: there may be as many entries as commas, each an error.
+_MOST_COMMAS: Final = 500_000
 
 
 class Found(msgspec.Struct, frozen=True):
@@ -185,14 +187,14 @@ def read_resource(raw: msgspec.Raw, full_url: str | None = None, *, matched: boo
     Raises:
         FhirUnavailable: it is no resource at all.
     """
-    entry = Entry(raw, full_url)
     try:
         head = _HEAD.decode(raw)
     except UNDECODABLE:
-        return Found(entry, _kind(raw), matched=matched)
+        kind = _kind(raw)
+        return Found(Entry(raw, full_url, kind), kind, matched=matched)
     meta = head.meta or _NO_META
     return Found(
-        entry=entry,
+        entry=Entry(raw, full_url, head.resource_type),
         resource_type=head.resource_type,
         id=head.id or "",
         matched=matched,
@@ -222,6 +224,8 @@ def _decoded(body: bytes | msgspec.Raw) -> tuple[_Envelope, list[_Entry | None]]
 
 def _decoded_one_by_one(body: bytes | msgspec.Raw) -> tuple[_Envelope, list[_Entry | None]]:
     """The same where something in it is odd: slower, and an odd entry costs only itself."""
+    if bytes(body).count(b",") > _MOST_COMMAS:
+        raise FhirUnavailable("too large to look for the entry that cannot be read")
     try:
         bundle = _LOOSE_BUNDLE.decode(body)
     except UNDECODABLE as error:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TypeVar
+from tempfile import TemporaryFile
+from typing import Final, TypeVar
 
 import msgspec
 from sqlalchemy import make_url, select
@@ -17,7 +19,7 @@ from cds_service.operations.safety import unsafe
 from cds_service.operations.tracing import installed, wanted
 from cds_service.settings import Settings, read_settings
 from cds_service.store.database import Database
-from cds_service.store.hashing import KeyedHash
+from cds_service.store.hashing import KeyedHash, key_file
 from cds_service.store.opening import ask
 from cds_service.trial.load import load_trial
 from cds_service.trust.issuers import load_issuers
@@ -26,6 +28,7 @@ from cds_service.trust.records import Issuer
 T = TypeVar("T")
 
 _PATIENCE_S = 5.0
+_SQLITE: Final = b"SQLite format 3\0"
 
 
 class Checked(msgspec.Struct):
@@ -44,7 +47,8 @@ def check_configuration(*, reach_store: bool) -> Checked:
     """Check what the environment configures.
 
     Args:
-        reach_store: whether to connect to the store as well. Nothing is written there.
+        reach_store: whether to connect to the store as well, or see that an SQLite file can be made
+            where there is none yet. Nothing is left there.
     """
     settings, errors = read_settings()
     if settings is None:
@@ -116,10 +120,12 @@ class _Check:
             return
         try:
             self._say("store", _place(url))
-            self._tried(lambda: _check_folder(database.path))
-            self._tried(lambda: _check_hash_key(settings.hash_key_file, database.path))
+            self._tried(lambda: _check_file(database.path))
+            self._tried(lambda: _check_hash_key(settings.hash_key_file, url))
             if reach_store and _is_there(database.path):
                 self._tried(lambda: ask(database, lambda one: one.execute(select(1)), "read"))
+            elif reach_store:
+                self._tried(lambda: _check_room(database.path))
         finally:
             database.dispose()
 
@@ -171,13 +177,40 @@ def _is_there(path: Path | None) -> bool:
     return path is None or path.exists()
 
 
-def _check_folder(path: Path | None) -> None:
-    if path is not None and not path.parent.is_dir():
-        raise ConfigError(f"CDS_DATABASE_URL: no folder {path.parent}")
-
-
-def _check_hash_key(file: Path | None, store: Path | None) -> None:
-    """The key must be there, unless the first start with a store in a file makes it."""
-    if file is None or (store is not None and not file.exists()):
+def _check_file(path: Path | None) -> None:
+    """What can be told of an SQLite file without opening it as one."""
+    if path is None:
         return
-    KeyedHash.from_file(file, create=False)
+    if not path.parent.is_dir():
+        raise ConfigError(f"CDS_DATABASE_URL: no folder {path.parent}")
+    if not path.exists():
+        return
+    try:
+        with path.open("rb") as file:
+            start = file.read(len(_SQLITE))
+    except OSError as error:
+        raise ConfigError(f"CDS_DATABASE_URL: {path}: cannot be read ({error.strerror})") from error
+    if start not in (b"", _SQLITE):
+        raise ConfigError(f"CDS_DATABASE_URL: {path}: is no SQLite database")
+    if not os.access(path, os.W_OK):
+        raise ConfigError(f"CDS_DATABASE_URL: {path}: cannot be written")
+
+
+def _check_room(path: Path | None) -> None:
+    """That a file can be made where the first start would make one; nothing is left of it."""
+    if path is None:
+        return
+    try:
+        TemporaryFile(dir=path.parent).close()
+    except OSError as error:
+        reason = f"no file can be made in {path.parent} ({error.strerror})"
+        raise ConfigError(f"CDS_DATABASE_URL: {reason}") from error
+
+
+def _check_hash_key(file: Path | None, url: str) -> None:
+    """The key must be there, unless the first start with a store in a file makes it."""
+    if file is None and url.startswith("postgresql"):  # said already, as unsafe
+        return
+    found, may_be_made = key_file(file, url)
+    if found.exists() or not may_be_made:
+        KeyedHash.from_file(found, create=False)

@@ -1,4 +1,4 @@
-"""What uvicorn's HTTP parser leaves open: how large the head of a request may be, and how slow.
+"""What uvicorn leaves open: how large the head of a request may be, how slow, and who has to go.
 
 The front proxy has the same limits, and more (``deploy/nginx/``); these hold where it is missing or
 misconfigured. A head is the request line and the headers.
@@ -7,6 +7,7 @@ misconfigured. A head is the request line and the headers.
 from __future__ import annotations
 
 import asyncio
+import heapq
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -18,16 +19,26 @@ MOST_HEAD_BYTES: Final = 32 * 1024
 HEAD_SECONDS: Final = 10.0
 """In which a head must be complete, from the connection or its first byte on."""
 
+# So many at once, since to find them all connections are looked through.
+_LET_GO: Final = 16
+
 
 class _Refused(Exception):
     """A head that is not taken; the parser turns it into an error of its own."""
 
 
 class GuardedHttp(HttpToolsProtocol):
-    """HTTP/1.1 with a limit to the size and the time of each head, and one length for each body."""
+    """HTTP/1.1 with a limit to the size and the time of each head, and one length for each body.
+
+    Beyond uvicorn's ``limit_concurrency`` of connections, those that have waited longest for a
+    request are closed. uvicorn itself would turn everybody's requests away, with a bare 503 and
+    without a word to the metrics, although the connections in the way ask for nothing.
+    """
 
     def __init__(self, *arguments: Any, **named: Any) -> None:
         super().__init__(*arguments, **named)
+        self._most_connections, self.limit_concurrency = self.limit_concurrency, None
+        self._waits_since = self.loop.time()
         self._head_bytes = 0
         self._in_head = True
         self._refusal = HTTPStatus.BAD_REQUEST
@@ -37,6 +48,8 @@ class GuardedHttp(HttpToolsProtocol):
         """Expect a head."""
         super().connection_made(transport)
         self._await_head()
+        if self._most_connections is not None and len(self.connections) > self._most_connections:
+            self._let_others_go()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Expect nothing more."""
@@ -65,11 +78,30 @@ class GuardedHttp(HttpToolsProtocol):
         self._check_head()
         super().on_headers_complete()
 
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._waits_since = self.loop.time()
+        super().on_response_complete()
+
+    @property
+    def waiting(self) -> bool:
+        """Whether no request of this connection is in work."""
+        return self.cycle is None or self.cycle.response_complete
+
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's words are not sent)
         """Answer what cannot be parsed, or was refused, and close."""
-        head = [STATUS_LINE[self._refusal], b"content-length: 0\r\nconnection: close\r\n\r\n"]
-        self.transport.write(b"".join(head))
+        headers = b"content-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
+        self.transport.write(STATUS_LINE[self._refusal] + headers)
         self.transport.close()
+
+    def _let_others_go(self) -> None:
+        others = (
+            one
+            for one in self.connections
+            if isinstance(one, GuardedHttp) and one is not self and one.waiting
+        )
+        for other in heapq.nsmallest(_LET_GO, others, key=lambda one: one._waits_since):  # noqa: SLF001
+            other.transport.close()
 
     def _await_head(self) -> None:
         self._in_head = True

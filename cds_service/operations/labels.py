@@ -7,6 +7,7 @@ from typing import Final, Literal, get_args
 
 from cds_service.fhir.http.answers import Outcome
 from cds_service.report import Overall
+from cds_service.store.records import Operation
 
 OTHER: Final = "other"
 """What any value becomes that is not listed."""
@@ -46,10 +47,14 @@ HookOutcome = Literal[
     "shadow",  # there was a card, and shadow mode kept it back
     "switched-off",  # the trial or the caller is switched off: not evaluated
     "patient-unavailable",
+    "other-patient",  # the Patient that was sent or read is another one
 ]
 ReadOutcome = Literal["complete", "partial", "failed", "not-permitted"]
 ShedReason = Literal["service", "caller", "rate"]  # as of cdshooks.bulkhead
-StoreOperation = Literal["audit", "feedback", "token", "quiet", "switch"]
+SecurityReason = Literal[
+    "other-patient",  # a Patient, or a lent token, of another patient than the hook's
+    "other-client",  # a token that was lent to another client
+]
 Route = Literal["discovery", "hook", "feedback", "health", "metrics"]
 
 HOOK_OUTCOMES: Final = Labels(get_args(HookOutcome))
@@ -57,7 +62,8 @@ OVERALLS: Final = Labels(get_args(Overall))
 REQUEST_OUTCOMES: Final = Labels(get_args(Outcome))
 READ_OUTCOMES: Final = Labels(get_args(ReadOutcome))
 SHED_REASONS: Final = Labels(get_args(ShedReason))
-STORE_OPERATIONS: Final = Labels(get_args(StoreOperation))
+STORE_OPERATIONS: Final = Labels(get_args(Operation))
+SECURITY_REASONS: Final = Labels(get_args(SecurityReason))
 ROUTES: Final = Labels(get_args(Route))
 FEEDBACK_OUTCOMES: Final = Labels(("accepted", "overridden"))
 COMPARISONS: Final = Labels(("same", "different"))

@@ -20,7 +20,6 @@ from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from cds_service.errors import StoreUnavailable
 from cds_service.operations.labels import (
     COMPARISONS,
     FEEDBACK_OUTCOMES,
@@ -32,14 +31,15 @@ from cds_service.operations.labels import (
     REQUEST_OUTCOMES,
     RESOURCE_TYPES,
     ROUTES,
+    SECURITY_REASONS,
     SHED_REASONS,
     STATUSES,
     STORE_OPERATIONS,
     Labels,
     ShedReason,
-    StoreOperation,
 )
 from cds_service.operations.series import Series
+from cds_service.store.records import Operation
 from cds_service.trust.caller import OPEN
 
 SHARED_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
@@ -73,6 +73,7 @@ class Metrics:
             self._series.hooks.labels(name, "no-card", "not_relevant")
             self._series.incomplete.labels(name)
             self._series.key_failures.labels(name)
+            self._watched(name)
 
     @contextmanager
     def request(self, route: str) -> Iterator[None]:
@@ -157,18 +158,37 @@ class Metrics:
         """Count how a candidate trial's report compared with that of the one in force."""
         self._series.candidate.labels("same" if same else "different").inc()
 
-    @contextmanager
-    def store(self, operation: StoreOperation) -> Iterator[None]:
-        """Time an access to the store, and count it if it ends with ``StoreUnavailable``."""
+    def stored(self, operation: Operation, seconds: float, *, failed: bool) -> None:
+        """Count an access to the store.
+
+        Args:
+            operation: what it was for.
+            seconds: what it took.
+            failed: whether it came to nothing.
+        """
         name = STORE_OPERATIONS.bounded(operation)
-        started = time.perf_counter()
-        try:
-            yield
-        except StoreUnavailable:
+        self._series.store_seconds.labels(name).observe(seconds)
+        if failed:
             self._series.store_failures.labels(name).inc()
-            raise
-        finally:
-            self._series.store_seconds.labels(name).observe(time.perf_counter() - started)
+
+    def store_written(self, at: float) -> None:
+        """Note when something was last written to the store, in Unix time."""
+        self._series.store_written.set(at)
+
+    def store_waits(self, waiting: int, lag_s: float) -> None:
+        """Set how many writes wait, and for how many seconds the oldest has."""
+        self._series.store_waiting.set(waiting)
+        self._series.store_lag.set(lag_s)
+
+    def security(self, reason: str, caller: str | None) -> None:
+        """Count a request that brought what is another patient's, or another client's."""
+        self._series.security.labels(
+            self._callers.bounded(caller), SECURITY_REASONS.bounded(reason)
+        ).inc()
+
+    def unlisted_server(self, caller: str) -> None:
+        """Count a hook that named a FHIR server which is not listed for its caller."""
+        self._series.unlisted.labels(self._callers.bounded(caller)).inc()
 
     def keys_fetched(self, caller: str, at: float) -> None:
         """Note when an issuer's keys were fetched, in Unix time."""
@@ -208,6 +228,8 @@ class Metrics:
         """Make the series that alerts watch, so that a first event is an increase from 0."""
         self._series.hooks.labels(OPEN, "no-card", "not_relevant")
         self._series.incomplete.labels(OPEN)
+        self._watched(OPEN)
+        self._watched(NONE)
         for outcome in FEEDBACK_OUTCOMES:
             self._series.feedback.labels(outcome, NONE)
         for operation in STORE_OPERATIONS:
@@ -216,3 +238,8 @@ class Metrics:
             self._series.refused.labels(reason)
         for comparison in COMPARISONS:
             self._series.candidate.labels(comparison)
+
+    def _watched(self, caller: str) -> None:
+        self._series.unlisted.labels(caller)
+        for reason in SECURITY_REASONS:
+            self._series.security.labels(caller, reason)

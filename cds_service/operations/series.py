@@ -57,6 +57,12 @@ class Series:
             "Requests whose token did not show who calls, by reason.",
             "reason",
         )
+        self.security = self._counter(
+            "security_events",
+            "Requests that brought what is another patient's or another client's, by reason.",
+            "caller",
+            "reason",
+        )
 
     def _make_hook_series(self) -> None:
         self.hooks = self._counter(
@@ -105,6 +111,11 @@ class Series:
             "type",
             buckets=_READ_SECONDS,
         )
+        self.unlisted = self._counter(
+            "unlisted_servers",
+            "Hooks that named a FHIR server which is not listed for their caller.",
+            "caller",
+        )
         self.store_seconds = self._histogram(
             "store_duration",
             "What one access to the store took, successful or not.",
@@ -113,6 +124,19 @@ class Series:
         )
         self.store_failures = self._counter(
             "store_failures", "Accesses to the store that failed.", "operation"
+        )
+        self.store_waiting = self._gauge(
+            "store_waiting_writes", "Writes that wait for the store.", together="livesum"
+        )
+        self.store_lag = self._gauge(
+            "store_lag_seconds",
+            "For how long the oldest unfinished write has waited; 0 with none.",
+            together="livemax",
+        )
+        self.store_written = self._gauge(
+            "store_written_timestamp_seconds",
+            "When something was last written to the store, in Unix time.",
+            together="livemax",
         )
 
     def _make_key_series(self) -> None:

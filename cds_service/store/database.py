@@ -110,7 +110,9 @@ class Database:
         except (OperationalError, InterfaceError, InternalError, PoolTimeoutError) as error:
             # What remains open of a failed database would fail again.
             self.dispose()
-            raise StoreUnavailable(f"the store is {_in_words(error)}") from None
+            words = _in_words(error)
+            reason = words.replace(" ", "-")
+            raise StoreUnavailable(f"the store is {words}", reason=reason) from None
 
     def create_file(self) -> None:
         """Make an empty SQLite file, readable for this user only, if there is none.
@@ -144,7 +146,9 @@ class Database:
         except OSError:
             self._file = None
             self.dispose()
-            raise StoreUnavailable("the store is impossible to open") from None
+            words = _SQLITE_WORDS["SQLITE_CANTOPEN"]
+            reason = words.replace(" ", "-")
+            raise StoreUnavailable(f"the store is {words}", reason=reason) from None
         identity = (found.st_dev, found.st_ino)
         if self._file not in (None, identity):
             self.dispose()

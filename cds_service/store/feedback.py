@@ -26,8 +26,8 @@ _DAY: Final = timedelta(days=1)
 
 def record_feedback(
     transaction: Transaction, caller: str, service: str, items: Sequence[FeedbackEntry]
-) -> None:
-    """Record feedback, all or none.
+) -> list[tuple[str, ...]]:
+    """Record feedback, all or none; of each item, the accepted suggestions that its card had.
 
     Raises:
         UnknownCard: a card is not of this caller and service; nothing was written.
@@ -38,8 +38,10 @@ def record_feedback(
     cards = queries.find_cards(connection, caller, service, wanted)
     if len(cards) < len(wanted):
         raise UnknownCard("feedback on a card that this caller was not shown")
+    known = [_known(item, cards[item.card]) for item in items]
     for item in items:
         cards[item.card] = _record(transaction, caller, service, item, cards[item.card])
+    return known
 
 
 def effective(sent: datetime, issued: datetime, received: datetime) -> datetime:
@@ -99,16 +101,20 @@ def comment_hash(salt: str, comment: str) -> str:
 
 def _content(item: FeedbackEntry, card: CardRow) -> dict[str, str | int | list[str] | None]:
     """What makes a feedback the same as another, apart from its comment."""
-    ours = set(json.loads(card.suggestions))
-    accepted = set(item.suggestions)
+    accepted = _known(item, card)
     return {
         "outcome": item.outcome,
         "outcomeTimestamp": item.outcome_timestamp.isoformat(),
-        "acceptedSuggestions": sorted(accepted & ours),
-        "unknownSuggestions": len(accepted - ours),
+        "acceptedSuggestions": list(accepted),
+        "unknownSuggestions": len(set(item.suggestions)) - len(accepted),
         "reason": item.reason,
         "reasonSystem": item.reason_system,
     }
+
+
+def _known(item: FeedbackEntry, card: CardRow) -> tuple[str, ...]:
+    """The accepted suggestions that the card had; anything else is text of the caller's."""
+    return tuple(sorted(set(item.suggestions) & set(json.loads(card.suggestions))))
 
 
 def _storable(comment: str | None) -> str | None:

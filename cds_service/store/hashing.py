@@ -16,9 +16,12 @@ from pathlib import Path
 from typing import Final
 
 from cds_service.errors import ConfigError
-from cds_service.store.database import sqlite_file
+from cds_service.store import queries
+from cds_service.store.database import Database, sqlite_file
+from cds_service.store.opening import ask
 
 _KEY_BYTES: Final = 32
+_PATIENCE_S: Final = 5.0
 
 
 class KeyedHash:
@@ -39,18 +42,16 @@ class KeyedHash:
 
         Args:
             path: of the key file; None for the file beside an SQLite file, ``….key``.
-            database_url: of the store. With SQLite, a key is made where there is none; replicas
-                that share a PostgreSQL must share a key, so that there it must be given.
+            database_url: of the store. With SQLite, a key is made where there is none, and none was
+                used yet; replicas that share a PostgreSQL must share a key, so that there it must
+                be given.
 
         Raises:
             ConfigError: the key is missing or unusable.
+            StoreUnavailable: whether a key was used cannot be told.
         """
-        file = sqlite_file(database_url)
-        if path is None and file is None:
-            raise ConfigError("CDS_HASH_KEY_FILE: needed, unless the store is an SQLite file")
-        if path is None:
-            path = Path(f"{file}.key")
-        return cls.from_file(path, create=file is not None)
+        found, may_make = key_file(path, database_url)
+        return cls.from_file(found, create=may_make)
 
     @classmethod
     def from_file(cls, path: Path, *, create: bool = False) -> KeyedHash:
@@ -83,6 +84,39 @@ class KeyedHash:
         """
         message = json.dumps([kind, *parts]).encode()
         return hmac.new(self._key, message, hashlib.sha256).hexdigest()
+
+
+def key_file(path: Path | None, database_url: str) -> tuple[Path, bool]:
+    """Where the key of a store is, and whether one may be made there.
+
+    Args:
+        path: as configured; None for the file beside an SQLite file, ``….key``.
+        database_url: of the store.
+
+    Raises:
+        ConfigError: no file is configured, or the key with which the store was written is missing.
+        StoreUnavailable: whether a key was used cannot be told.
+    """
+    file = sqlite_file(database_url)
+    if path is None and file is None:
+        raise ConfigError("CDS_HASH_KEY_FILE: needed, unless the store is an SQLite file")
+    found = Path(f"{file}.key") if path is None else path
+    if file is not None and not found.exists() and _has_hashes(database_url, file):
+        raise ConfigError(
+            f"hash key file {found}: missing, and the store has records made with it; put it back:"
+            " with another key each patient would be another one"
+        )
+    return found, file is not None
+
+
+def _has_hashes(database_url: str, file: Path) -> bool:
+    if not file.exists():
+        return False
+    database = Database(database_url, patience_s=_PATIENCE_S)
+    try:
+        return ask(database, queries.has_hashes, "read")
+    finally:
+        database.dispose()
 
 
 def _create(path: Path) -> None:

@@ -32,7 +32,7 @@ def ask(database: Database, question: Callable[[Connection], T], access: Access)
         with database.transaction(access) as connection:
             return question(connection)
     except SQLAlchemyError:
-        raise StoreUnavailable("the store refused a question") from None
+        raise StoreUnavailable("the store refused a question", reason="refused") from None
 
 
 def prepare(url: str, now: Callable[[], datetime], previous: str | None = None) -> None:

@@ -1,6 +1,8 @@
 """All SQL of the service, but for the steps in ``migrations/``; each function is one question.
 
-Every value is bound, never written into a statement.
+Every value is bound, never written into a statement. What every hook asks or writes is a statement
+made once: SQLAlchemy finds the SQL of a statement by its parts, and making the parts anew takes
+longer than executing it.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ from typing import Final
 import msgspec
 from sqlalchemy import (
     Connection,
+    bindparam,
     delete,
     func,
     insert,
@@ -39,6 +42,33 @@ from cds_service.store.tables import (
 # Of this project alone; any number will do.
 _MIGRATION_LOCK: Final = 0x6364_735F_7376
 _AT_A_TIME: Final = 500
+
+_READ_HEAD: Final = select(audit_head.c.seq, audit_head.c.hash).where(audit_head.c.id == 1)
+_LOCK_HEAD: Final = _READ_HEAD.with_for_update()
+_APPEND: Final = insert(audit)
+_MOVE_HEAD: Final = (
+    update(audit_head)
+    .where(audit_head.c.id == 1)
+    .values(seq=bindparam("new_seq"), hash=bindparam("new_hash"))
+)
+_ADD_CARD: Final = insert(cards)
+_ADD_TOKEN: Final = {
+    name: kind.insert(used_tokens).on_conflict_do_nothing().returning(literal_column("1"))
+    for name, kind in (("sqlite", sqlite), ("postgresql", postgresql))
+}
+_LATEST_OVERRIDE: Final = (
+    select(cards.c.outcome_received_at, cards.c.overall)
+    .where(
+        cards.c.caller == bindparam("caller"),
+        cards.c.service == bindparam("service"),
+        cards.c.patient_hash == bindparam("patient"),
+        cards.c.user_hash == bindparam("user"),
+        cards.c.outcome == "overridden",
+    )
+    .order_by(cards.c.outcome_effective_at.desc(), cards.c.outcome_received_at.desc())
+    .limit(1)
+)
+_SWITCHED_OFF: Final = select(switches.c.name).where(switches.c.off == true())
 
 
 class CardRow(msgspec.Struct, frozen=True):
@@ -88,23 +118,19 @@ def fits(connection: Connection) -> bool:
 
 def lock_head(connection: Connection) -> tuple[int, str] | None:
     """Number and hash of the last row, and the right to append until the transaction ends."""
-    found = connection.execute(
-        select(audit_head.c.seq, audit_head.c.hash).where(audit_head.c.id == 1).with_for_update()
-    ).one_or_none()
+    found = connection.execute(_LOCK_HEAD).one_or_none()
     return None if found is None else (found.seq, found.hash)
 
 
 def read_head(connection: Connection) -> tuple[int, str] | None:
     """Number and hash of the last row, as noted beside the chain."""
-    found = connection.execute(
-        select(audit_head.c.seq, audit_head.c.hash).where(audit_head.c.id == 1)
-    ).one_or_none()
+    found = connection.execute(_READ_HEAD).one_or_none()
     return None if found is None else (found.seq, found.hash)
 
 
 def append(connection: Connection, row: Row) -> None:
     """Add a row to the audit."""
-    connection.execute(insert(audit), msgspec.structs.asdict(row))
+    connection.execute(_APPEND, msgspec.structs.asdict(row))
 
 
 def begin_head(connection: Connection, seq: int, row_hash: str) -> None:
@@ -114,9 +140,15 @@ def begin_head(connection: Connection, seq: int, row_hash: str) -> None:
 
 def move_head(connection: Connection, seq: int, row_hash: str) -> None:
     """Note the new end of the chain."""
-    connection.execute(
-        update(audit_head).where(audit_head.c.id == 1).values(seq=seq, hash=row_hash)
-    )
+    connection.execute(_MOVE_HEAD, {"new_seq": seq, "new_hash": row_hash})
+
+
+def has_hashes(connection: Connection) -> bool:
+    """Whether patients and users stand in the audit."""
+    if not has_audit(connection):
+        return False
+    one = select(audit.c.seq).where(audit.c.kind == "hook").limit(1)
+    return connection.execute(one).first() is not None
 
 
 def has_hash(connection: Connection, row_hash: str) -> bool:
@@ -149,7 +181,7 @@ def exported(connection: Connection, since: str) -> Generator[Exported, None, No
 
 def add_card(connection: Connection, **values: str | int) -> None:
     """Note a card that is about to be shown."""
-    connection.execute(insert(cards), values)
+    connection.execute(_ADD_CARD, values)
 
 
 def find_cards(
@@ -182,18 +214,7 @@ def set_outcome(
 
 def latest_override(connection: Connection, key: QuietKey) -> tuple[str, str] | None:
     """When the latest override was received, and the overall result of its card."""
-    found = connection.execute(
-        select(cards.c.outcome_received_at, cards.c.overall)
-        .where(
-            cards.c.caller == key.caller,
-            cards.c.service == key.service,
-            cards.c.patient_hash == key.patient,
-            cards.c.user_hash == key.user,
-            cards.c.outcome == "overridden",
-        )
-        .order_by(cards.c.outcome_effective_at.desc(), cards.c.outcome_received_at.desc())
-        .limit(1)
-    ).one_or_none()
+    found = connection.execute(_LATEST_OVERRIDE, msgspec.structs.asdict(key)).one_or_none()
     return None if found is None else (found.outcome_received_at, found.overall)
 
 
@@ -241,11 +262,8 @@ def add_comment(connection: Connection, seq: int, salt: str, comment: str, at: s
 
 def add_token(connection: Connection, digest: str, expires_at: str) -> bool:
     """Note a used token; False if it was noted before."""
-    kind = sqlite if connection.dialect.name == "sqlite" else postgresql
     values = {"digest": digest, "expires_at": expires_at}
-    added = connection.execute(
-        kind.insert(used_tokens).on_conflict_do_nothing().returning(literal_column("1")), values
-    )
+    added = connection.execute(_ADD_TOKEN[connection.dialect.name], values)
     return added.first() is not None
 
 
@@ -275,9 +293,7 @@ def set_switch(connection: Connection, switch: Switch) -> None:
 
 def switched_off(connection: Connection) -> frozenset[str]:
     """What is off."""
-    return frozenset(
-        connection.execute(select(switches.c.name).where(switches.c.off == true())).scalars()
-    )
+    return frozenset(connection.execute(_SWITCHED_OFF).scalars())
 
 
 def all_switches(connection: Connection) -> list[Switch]:

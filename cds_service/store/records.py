@@ -13,6 +13,11 @@ import msgspec
 
 from cds_service.errors import CdsServiceError
 
+Operation = Literal[
+    "audit", "feedback", "token", "quiet", "switch", "readiness", "purge", "declare", "export"
+]
+"""What the store is accessed for."""
+
 
 class UnknownCard(CdsServiceError):
     """Feedback on a card that this caller was not shown.
@@ -25,15 +30,16 @@ class HookEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     """One evaluated hook.
 
     Args:
-        hook_instance: as the EHR named it.
+        hook_instance: as the EHR named it, if that is a UUID; else a keyed hash.
         service: id of the CDS service.
         caller: the issuer's short name.
         patient: keyed hash.
         user: keyed hash.
         as_of: the day of the evaluation.
-        outcome: what was answered: ``card``, ``no-card``, ``quiet``, ``shadow``, ``switched-off``
-            or ``patient-unavailable``.
+        outcome: what was answered: ``card``, ``no-card``, ``quiet``, ``shadow``, ``switched-off``,
+            ``patient-unavailable`` or ``other-patient``.
         overall: overall result; None where nothing was evaluated.
+        reason: why the trial does not concern the patient, in a word of ours; None where it may.
         trial: id, version and digest of the trial file; None where nothing was evaluated.
         mappings: version and digest of the mapping tables; likewise.
         criteria: by id, status and basis.
@@ -53,6 +59,7 @@ class HookEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
     as_of: date
     outcome: str
     overall: str | None = None
+    reason: str | None = None
     trial: dict[str, Any] | None = None
     mappings: dict[str, Any] | None = None
     criteria: dict[str, tuple[str, str | None]] = {}

@@ -13,6 +13,7 @@ import json
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from datetime import datetime, timedelta
 from typing import Final, TypeVar
 
@@ -24,10 +25,12 @@ from cds_service.store import queries
 from cds_service.store.chain import timestamp
 from cds_service.store.database import Database
 from cds_service.store.feedback import record_feedback
+from cds_service.store.observing import TOO_LATE, Observe, observed, unobserved
 from cds_service.store.opening import ask, prepare
 from cds_service.store.records import (
     FeedbackEntry,
     HookEntry,
+    Operation,
     Quieted,
     QuietKey,
     StoreHealth,
@@ -53,6 +56,7 @@ class Store:
         now: the clock; has a time zone.
         patience_s: in which a write is committed or given up, and a question answered.
         waiting_limit: how many writes may wait; further ones are refused at once.
+        observe: told of each access.
     """
 
     def __init__(
@@ -62,11 +66,13 @@ class Store:
         now: Callable[[], datetime],
         patience_s: float = 2.0,
         waiting_limit: int = 1024,
+        observe: Observe = unobserved,
     ) -> None:
         self._url = url
         self._now = now
         self._patience_s = patience_s
         self._waiting_limit = waiting_limit
+        self._observe = observe
         self._database: Database | None = None
         self._writer: Writer | None = None
         self._readers: ThreadPoolExecutor | None = None
@@ -110,7 +116,8 @@ class Store:
             if time.monotonic() - self._probed_at < _CACHED_S:
                 return True
             try:
-                await self._write(lambda one: queries.touch(one.connection, timestamp(one.now())))
+                with self._observed("readiness"):
+                    await self._write(_touch)
             except StoreUnavailable:
                 return False
             self._probed_at = time.monotonic()
@@ -122,18 +129,22 @@ class Store:
         Raises:
             StoreUnavailable: it is not recorded, and no statement may leave.
         """
-        await self._write(lambda transaction: _record_hook(transaction, entry))
+        with self._observed("audit"):
+            await self._write(lambda transaction: _record_hook(transaction, entry))
 
     async def write_feedback(
         self, caller: str, service: str, items: Sequence[FeedbackEntry]
-    ) -> None:
+    ) -> list[tuple[str, ...]]:
         """Record feedback, all or none; the same again changes nothing.
+
+        Returns, of each item, the accepted suggestions that its card had.
 
         Raises:
             UnknownCard: a card is not of this caller and service; nothing is recorded.
             StoreUnavailable: nothing is recorded.
         """
-        await self._write(lambda one: record_feedback(one, caller, service, items))
+        with self._observed("feedback"):
+            return await self._write(lambda one: record_feedback(one, caller, service, items))
 
     async def quiet_since(self, key: QuietKey) -> Quieted | None:
         """The latest override by this user of this patient's cards, if that is how it stands.
@@ -141,7 +152,8 @@ class Store:
         Raises:
             StoreUnavailable: it cannot be told.
         """
-        found = await self._read(lambda connection: queries.latest_override(connection, key))
+        with self._observed("quiet"):
+            found = await self._read(lambda connection: queries.latest_override(connection, key))
         if found is None:
             return None
         return Quieted(since=datetime.fromisoformat(found[0]), overall=found[1])
@@ -157,9 +169,10 @@ class Store:
         def use(transaction: Transaction) -> bool:
             return queries.add_token(transaction.connection, digest, timestamp(expires))
 
-        await self._purge_tokens()
-        # In the order of the digests, so that two processes lock them in the same order.
-        return await self._write(use, _TOKEN + digest)
+        with self._observed("token"):
+            await self._purge_tokens()
+            # In the order of the digests, so that two processes lock them in the same order.
+            return await self._write(use, _TOKEN + digest)
 
     async def switched_off(self) -> frozenset[str]:
         """What is switched off, such as ``trial:net-retreat``; at most a second old.
@@ -167,6 +180,10 @@ class Store:
         Raises:
             StoreUnavailable: it cannot be told.
         """
+        with self._observed("switch"):
+            return await self._switched_off()
+
+    async def _switched_off(self) -> frozenset[str]:
         async with self._switch_lock:
             if time.monotonic() - self._off_read_at >= _CACHED_S:
                 asked_at = time.monotonic()
@@ -187,7 +204,8 @@ class Store:
             changed = Switch(name=name, off=off, changed=row.recorded_at, by=by)
             queries.set_switch(transaction.connection, changed)
 
-        await self._write(work)
+        with self._observed("switch"):
+            await self._write(work)
         self._off_read_at = -float("inf")
 
     async def declare(self, names: Collection[str]) -> None:
@@ -205,7 +223,8 @@ class Store:
                 new = Switch(name=name, off=False, changed=now, by="service")
                 queries.set_switch(transaction.connection, new)
 
-        await self._write(work)
+        with self._observed("declare"):
+            await self._write(work)
 
     async def switches(self) -> list[Switch]:
         """Everything that can be switched, or ever was.
@@ -213,7 +232,8 @@ class Store:
         Raises:
             StoreUnavailable: it cannot be told.
         """
-        return await self._read(queries.all_switches)
+        with self._observed("switch"):
+            return await self._read(queries.all_switches)
 
     async def purge(self, before: datetime, *, by: str) -> tuple[int, int]:
         """Delete comments received, and used tokens expired, before a point in time.
@@ -235,7 +255,8 @@ class Store:
             transaction.append("purge", record)
             return comments, tokens
 
-        return await self._write(work)
+        with self._observed("purge"):
+            return await self._write(work)
 
     async def note_export(self, *, by: str, since: str | None, comments: bool) -> None:
         """Record that the audit is about to be read.
@@ -244,7 +265,11 @@ class Store:
             StoreUnavailable: it is not recorded.
         """
         record = {"by": by, "since": since, "comments": comments}
-        await self._write(lambda transaction: transaction.append("export", record))
+        with self._observed("export"):
+            await self._write(lambda transaction: transaction.append("export", record))
+
+    def _observed(self, operation: Operation) -> AbstractContextManager[None]:
+        return observed(self._observe, operation)
 
     async def _purge_tokens(self) -> None:
         """Now and then forget tokens that expired long ago."""
@@ -261,25 +286,29 @@ class Store:
 
     async def _write(self, work: Callable[[Transaction], T], order: str = _OTHER) -> T:
         if self._writer is None:
-            raise StoreUnavailable("the store is not open")
+            raise StoreUnavailable("the store is not open", reason="closed")
         job = self._writer.submit(work, order)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(job.done), self._patience_s)
         except TimeoutError:
             self._writer.give_up(job)
-            raise StoreUnavailable("the store did not write in time") from None
+            raise StoreUnavailable("the store did not write in time", reason=TOO_LATE) from None
         except asyncio.CancelledError:
             self._writer.give_up(job)
             raise
 
     async def _read(self, question: Callable[[Connection], T]) -> T:
         if self._readers is None or self._database is None:
-            raise StoreUnavailable("the store is not open")
+            raise StoreUnavailable("the store is not open", reason="closed")
         asked = self._readers.submit(ask, self._database, question, "read")
         try:
             return await asyncio.wait_for(asyncio.wrap_future(asked), self._patience_s)
         except TimeoutError:
-            raise StoreUnavailable("the store did not answer in time") from None
+            raise StoreUnavailable("the store did not answer in time", reason=TOO_LATE) from None
+
+
+def _touch(transaction: Transaction) -> None:
+    queries.touch(transaction.connection, timestamp(transaction.now()))
 
 
 def _record_hook(transaction: Transaction, entry: HookEntry) -> None:

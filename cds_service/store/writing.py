@@ -61,7 +61,7 @@ class Transaction:
         if self._head is None:
             self._head = queries.lock_head(self.connection)
         if self._head is None:
-            raise StoreUnavailable("the store has no audit")
+            raise StoreUnavailable("the store has no audit", reason="without-its-tables")
         return self._head
 
     def append(self, kind: str, record: dict[str, Any]) -> Row:
@@ -150,12 +150,12 @@ class Writer:
         """
         job = Job(work, order)
         if self._closed:
-            raise StoreUnavailable("the store is closed")
+            raise StoreUnavailable("the store is closed", reason="closed")
         try:
             self._waiting.put_nowait(job)
         except queue.Full:
             self._count_failed(1, _FULL)
-            raise StoreUnavailable(_FULL) from None
+            raise StoreUnavailable(_FULL, reason="queue-full") from None
         return job
 
     def give_up(self, job: Job[Any]) -> None:
@@ -210,7 +210,7 @@ class Writer:
         except _GivenUp:
             for job in jobs:
                 if job.given_up:
-                    job.fail(StoreUnavailable(_LATE))
+                    job.fail(StoreUnavailable(_LATE, reason="too-late"))
             self._write([job for job in jobs if not job.given_up])
         except StoreUnavailable as error:
             self._fail(jobs, error)
@@ -239,7 +239,7 @@ class Writer:
             for job in jobs:
                 self._write([job])
         elif isinstance(error, SQLAlchemyError):
-            self._fail(jobs, StoreUnavailable("the store refused a record"))
+            self._fail(jobs, StoreUnavailable("the store refused a record", reason="refused"))
         else:
             self._fail(jobs, error)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from typing import Final, Protocol
 
 import msgspec
@@ -26,6 +27,21 @@ class Caller(msgspec.Struct, frozen=True):
     shadow: bool = False
 
 
+class Shown(msgspec.Struct, frozen=True):
+    """A caller that has shown who it is, before anything was done for it.
+
+    Args:
+        caller: who it is.
+        use: uses its token up; to be awaited before the request is answered, and not for one that
+            is turned away for load, so that the same token is good for another attempt. Raises
+            ``Unauthenticated`` where it was used before, and ``StoreUnavailable`` where that cannot
+            be told.
+    """
+
+    caller: Caller
+    use: Callable[[], Awaitable[None]]
+
+
 OPEN: Final = "open"
 """The name of every caller where no authentication is asked for."""
 
@@ -33,8 +49,8 @@ OPEN: Final = "open"
 class CallerCheck(Protocol):
     """Tells who calls, from the header of a request."""
 
-    async def __call__(self, authorization: str | None, path: str) -> Caller:
-        """The caller.
+    async def shown(self, authorization: str | None, path: str) -> Shown:
+        """The caller, whose token is not used up yet.
 
         Args:
             authorization: the ``Authorization`` header, None where there is none.
@@ -43,7 +59,6 @@ class CallerCheck(Protocol):
 
         Raises:
             Unauthenticated: it is not known who calls.
-            StoreUnavailable: whether the token was used before cannot be told.
         """
         ...
 
@@ -56,8 +71,12 @@ class AnyCaller:
     """
 
     def __init__(self, fhir_servers: tuple[str, ...]) -> None:
-        self._caller = Caller(OPEN, fhir_servers)
+        self._shown = Shown(Caller(OPEN, fhir_servers), _nothing)
 
-    async def __call__(self, authorization: str | None, path: str) -> Caller:  # noqa: ARG002
+    async def shown(self, authorization: str | None, path: str) -> Shown:  # noqa: ARG002
         """The one caller that there is."""
-        return self._caller
+        return self._shown
+
+
+async def _nothing() -> None:
+    """There is no token to use up."""

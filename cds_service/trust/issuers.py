@@ -23,6 +23,10 @@ from cds_service.trust.records import CONTEXT, Issuer, IssuerRecord
 _LIST: Final = "issuers"
 _ISS: Final = frozenset({"iss", "issuer"})
 _SHOWN: Final = 100
+# One hospital's hooks could name another's server.
+_SHARED: Final = (
+    "CDS_FHIR_SERVERS would count for several EHRs at once; each needs fhir_servers of its own"
+)
 
 
 def load_issuers(
@@ -32,7 +36,7 @@ def load_issuers(
 
     Args:
         path: the file, YAML or JSON.
-        fhir_servers: base URLs for the EHRs whose record lists none.
+        fhir_servers: base URLs for the one EHR whose record lists none; of several, each must.
         allow_plain_http: whether names outside this machine may be used without TLS.
 
     Raises:
@@ -44,6 +48,7 @@ def load_issuers(
         raise ConfigError(f"{path}: names no issuer")
     issuers: list[Issuer] = []
     errors: list[str] = []
+    without_servers: list[str] = []
     for number, record in enumerate(records, start=1):
         try:
             found = IssuerRecord.model_validate(record, context={CONTEXT: allow_plain_http})
@@ -51,8 +56,12 @@ def load_issuers(
             errors += _described(_title(number, record), error)
         else:
             issuers.append(found.issuer(tuple(fhir_servers)))
+            if found.fhir_servers is None:
+                without_servers.append(issuers[-1].name)
     errors += _repeated("iss", [issuer.iss for issuer in issuers])
     errors += _repeated("name", [issuer.name for issuer in issuers])
+    if len(records) > 1 and fhir_servers:
+        errors += [f"{_SHARED}: {name} lists none" for name in without_servers]
     if errors:
         raise ConfigError(one_line(f"{path}: {'; '.join(errors)}"))
     return tuple(issuers)
@@ -70,11 +79,17 @@ def _content(path: Path) -> Any:
         if path.suffix == ".json":
             return json.loads(text, object_pairs_hook=unique_members)
         return load_yaml(text)
-    except (ValueError, RecursionError):
-        raise ConfigError(f"{path}: is not JSON, or says something twice") from None
-    except InputError:
-        # Not its message: that may quote the line, with a key in it.
-        raise ConfigError(f"{path}: is not YAML, or says something twice") from None
+    except (ValueError, RecursionError) as error:
+        raise _unreadable(path, "JSON", getattr(error, "lineno", None)) from None
+    except InputError as error:
+        mark = getattr(error.__cause__, "problem_mark", None)
+        raise _unreadable(path, "YAML", None if mark is None else mark.line + 1) from None
+
+
+def _unreadable(path: Path, form: str, line: int | None) -> ConfigError:
+    """That a file cannot be parsed, and where; not the parser's words, which may quote a key."""
+    place = "" if line is None else f" (line {line})"
+    return ConfigError(f"{path}: is not {form}, or says something twice{place}")
 
 
 def _records(content: Any, path: Path) -> Iterator[Any]:

@@ -11,17 +11,27 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
 import msgspec
 
-from cds_service.errors import FhirError, Unauthenticated
+from cds_service.errors import FhirError, FhirRefused, Unauthenticated
 from cds_service.trust.keys import Keys, PublicKey, usable_keys
 
 Fetch = Callable[[str], Awaitable[bytes]]
 """Reads a public document; raises FhirError."""
 
 Clock = Callable[[], datetime]
+
+KeysReason = Literal[
+    "refused",  # 401 or 403
+    "unreachable",  # off, or no usable answer
+    "timeout",
+    "too-large",
+    "not-json",
+    "no-keys",  # none that can be used
+]
+"""Why a fetch gave no keys, for the log."""
 
 _MAX_BYTES: Final = 256 * 1024
 # A probe fetches before the first token has to wait for it.
@@ -57,6 +67,10 @@ class KeySource(Protocol):
         """
         ...
 
+    def held(self, kid: str, algorithm: str) -> PublicKey | None:
+        """The same among the keys that are there already; nothing is fetched."""
+        ...
+
     def usable(self) -> bool:
         """Whether there are keys that are not too old."""
         ...
@@ -78,6 +92,10 @@ class GivenKeys:
 
     async def find(self, kid: str, algorithm: str) -> PublicKey | None:
         """The key of that id and algorithm; None where the record has none."""
+        return self.held(kid, algorithm)
+
+    def held(self, kid: str, algorithm: str) -> PublicKey | None:
+        """The same: they are all there."""
         return self._keys.get((kid, algorithm))
 
     def usable(self) -> bool:
@@ -96,7 +114,7 @@ class FetchedKeys:
         fetch: reads it.
         now: the clock.
         policy: how long they are kept.
-        observe: told after each fetch whether it gave keys.
+        observe: told after each fetch why it gave no keys; None where it gave some.
     """
 
     def __init__(
@@ -105,7 +123,7 @@ class FetchedKeys:
         fetch: Fetch,
         now: Clock,
         policy: KeyPolicy,
-        observe: Callable[[bool], None],
+        observe: Callable[[KeysReason | None], None],
     ) -> None:
         self._url = url
         self._fetch = fetch
@@ -142,6 +160,10 @@ class FetchedKeys:
             raise Unauthenticated("stale-keys")
         return self._keys.get(wanted)
 
+    def held(self, kid: str, algorithm: str) -> PublicKey | None:
+        """The key of that id and algorithm, if it is there and not too old."""
+        return self._keys.get((kid, algorithm)) if self.usable() else None
+
     def usable(self) -> bool:
         """Whether there are keys that are not too old."""
         return self._within(self._had_at, self._policy.stale_s)
@@ -177,20 +199,30 @@ class FetchedKeys:
         return since is not None and 0 <= (self._now() - since).total_seconds() < seconds
 
     async def _refresh(self) -> None:
-        keys = await self._fetched()
-        if keys:
-            self._keys, self._had_at, self._failed_at = keys, self._now(), None
-        else:
+        found = await self._fetched()
+        if isinstance(found, str):
             self._failed_at = self._now()
-        self._observe(bool(keys))
+            self._observe(found)
+        else:
+            self._keys, self._had_at, self._failed_at = found, self._now(), None
+            self._observe(None)
 
-    async def _fetched(self) -> Keys:
-        """The usable keys of the set; none where it cannot be had or read."""
+    async def _fetched(self) -> Keys | KeysReason:
+        """The usable keys of the set; where it cannot be had or read, why."""
         try:
             async with asyncio.timeout(self._policy.timeout_s):
                 document = await self._fetch(self._url)
-            found = msgspec.json.decode(document) if len(document) <= _MAX_BYTES else None
-        except (FhirError, TimeoutError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return {}
+        except FhirRefused:
+            return "refused"
+        except FhirError:
+            return "unreachable"
+        except TimeoutError:
+            return "timeout"
+        if len(document) > _MAX_BYTES:
+            return "too-large"
+        try:
+            found = msgspec.json.decode(document)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return "not-json"
         members = found.get("keys") if isinstance(found, dict) else None
-        return usable_keys(members) if isinstance(members, list) else {}
+        return (usable_keys(members) if isinstance(members, list) else {}) or "no-keys"

@@ -131,6 +131,21 @@ class IssuerRecord(BaseModel):
             found[name] = value
         return found
 
+    @field_validator("iss", "client_id")
+    @classmethod
+    def _to_the_letter(cls, value: str | None) -> str | None:
+        """What a token must say: with a space that is not seen it never would."""
+        if value is not None and (value != value.strip() or not value.isprintable()):
+            raise ValueError("has spaces around it, or characters that cannot be seen")
+        return value
+
+    @field_validator("tenants", "jku")
+    @classmethod
+    def _each_to_the_letter(cls, values: tuple[str, ...] | None) -> tuple[str, ...] | None:
+        for value in values or ():
+            cls._to_the_letter(value)
+        return values
+
     @field_validator("jku", "tenants", "fhir_servers", "algorithms", mode="before")
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:

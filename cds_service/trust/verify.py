@@ -10,13 +10,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
+from functools import partial
 from typing import Final, Literal, Protocol, get_args
 
 from cds_service.errors import Unauthenticated
 from cds_service.trust.bearer import Token, read_token
-from cds_service.trust.caller import Caller
-from cds_service.trust.claims import ClaimPolicy, check_audience, check_tenant, check_use
-from cds_service.trust.jwks import Clock, Fetch, FetchedKeys, GivenKeys, KeyPolicy, KeySource
+from cds_service.trust.caller import Caller, Shown
+from cds_service.trust.claims import ClaimPolicy, Use, check_audience, check_tenant, check_use
+from cds_service.trust.jwks import (
+    Clock,
+    Fetch,
+    FetchedKeys,
+    GivenKeys,
+    KeyPolicy,
+    KeySource,
+    KeysReason,
+)
 from cds_service.trust.records import Issuer
 
 Reason = Literal[
@@ -65,7 +74,11 @@ class ReplayStore(Protocol):
         ...
 
 
-def _unobserved(_name: str, _ok: bool, /) -> None:  # noqa: FBT001  (a callback's form)
+# Told an issuer's name after each fetch of its keys, and why it gave none; None where it gave some.
+ObserveKeys = Callable[[str, KeysReason | None], None]
+
+
+def _unobserved(_name: str, _reason: KeysReason | None, /) -> None:
     """Nobody wants to know."""
 
 
@@ -80,7 +93,7 @@ class TokenCheck:
         now: the clock; aware of its time zone.
         key_policy: how long fetched keys are kept.
         claim_policy: how long a token may be good.
-        observe: told an issuer's name after each fetch of its keys, and whether it gave any.
+        observe: told of each fetch of keys.
     """
 
     def __init__(  # noqa: PLR0913  (the parts that it puts together)
@@ -93,7 +106,7 @@ class TokenCheck:
         now: Clock,
         key_policy: KeyPolicy = _KEY_POLICY,
         claim_policy: ClaimPolicy = _CLAIM_POLICY,
-        observe: Callable[[str, bool], None] = _unobserved,
+        observe: ObserveKeys = _unobserved,
     ) -> None:
         self._issuers = {issuer.iss: issuer for issuer in issuers}
         self._public_url = public_url.rstrip("/")
@@ -107,30 +120,42 @@ class TokenCheck:
         }
 
     async def __call__(self, authorization: str | None, path: str) -> Caller:
-        """The caller.
-
-        What needs a fetch or the store comes last, so that a token that is bad anyway costs
-        neither.
+        """The caller, whose token is used up with that.
 
         Raises:
             Unauthenticated: the header shows no good token.
             StoreUnavailable: whether the token was used before cannot be told.
         """
+        shown = await self.shown(authorization, path)
+        await shown.use()
+        return shown.caller
+
+    async def shown(self, authorization: str | None, path: str) -> Shown:
+        """The caller, whose token is not used up yet.
+
+        What needs a fetch comes last, so that a token that is bad anyway does not cost it.
+
+        Raises:
+            Unauthenticated: the header shows no good token.
+        """
         token = read_token(authorization)
         issuer = self._issuer(token)
-        check_audience(token.claims, f"{self._public_url}{path}")
-        use = check_use(token.claims, self._now(), self._claim_policy)
-        check_tenant(token.claims, issuer.tenants)
+        try:
+            check_audience(token.claims, f"{self._public_url}{path}")
+            use = check_use(token.claims, self._now(), self._claim_policy)
+            check_tenant(token.claims, issuer.tenants)
+        except Unauthenticated as refusal:
+            refusal.caller = self._signer(token, issuer)
+            raise
         await self._check_signature(token, issuer)
-        if not await self._replay.first_use(issuer.iss, use.token_id, use.until):
-            raise Unauthenticated("replayed")
-        return Caller(
+        caller = Caller(
             name=issuer.name,
             fhir_servers=issuer.fhir_servers,
             token_id=use.token_id,
             client_id=issuer.client_id,
             shadow=issuer.shadow,
         )
+        return Shown(caller, partial(self._use_up, issuer.iss, use))
 
     def fresh(self) -> bool:
         """Whether some issuer's tokens can be checked; fetches keys that get old meanwhile.
@@ -167,6 +192,21 @@ class TokenCheck:
             raise Unauthenticated("key-address")
         return issuer
 
+    async def _use_up(self, iss: str, use: Use) -> None:
+        """Take a token out of use.
+
+        Raises:
+            Unauthenticated: it was used before.
+            StoreUnavailable: that cannot be told.
+        """
+        if not await self._replay.first_use(iss, use.token_id, use.until):
+            raise Unauthenticated("replayed")
+
+    def _signer(self, token: Token, issuer: Issuer) -> str | None:
+        """The issuer's name, if a key of its that is there already shows that it signed."""
+        key = self._keys[issuer.iss].held(token.kid, token.algorithm)
+        return issuer.name if key is not None and key.signed(token.compact) else None
+
     async def _check_signature(self, token: Token, issuer: Issuer) -> None:
         key = await self._keys[issuer.iss].find(token.kid, token.algorithm)
         if key is None:
@@ -180,12 +220,12 @@ def _key_source(
     fetch: Fetch,
     now: Clock,
     policy: KeyPolicy,
-    observe: Callable[[str, bool], None],
+    observe: ObserveKeys,
 ) -> KeySource:
     if issuer.jwks_url is None:
         return GivenKeys(issuer.keys)
 
-    def fetched(ok: bool) -> None:  # noqa: FBT001  (a callback's form)
-        observe(issuer.name, ok)
+    def fetched(reason: KeysReason | None) -> None:
+        observe(issuer.name, reason)
 
     return FetchedKeys(issuer.jwks_url, fetch, now, policy, fetched)

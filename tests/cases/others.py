@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,18 +14,8 @@ import httpx2
 from typer.testing import CliRunner
 
 from cds_service.cli import app
-from tests.cases.conftest import (
-    PATIENT,
-    SERVICE,
-    Running,
-    Tenant,
-    free_port,
-    serving,
-    settings_for,
-)
-from tests.faults.fake_fhir import Canary, FakeFhir, in_thread
-from tests.faults.screened import chart_of
-from tests.trust.ehr import Key
+from tests.cases.conftest import SERVICE, Answered, Running, hospitals
+from tests.cases.invariants import watched
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -33,18 +23,9 @@ if TYPE_CHECKING:
 
 @contextmanager
 def another(folder: Path, today: date, **settings: str) -> Iterator[Running]:
-    """A service of one test's own, with the two hospitals."""
-    canary = Canary()
-    fhir = {name: FakeFhir(chart_of(PATIENT, today), canary=canary) for name in ("alpha", "beta")}
-    with ExitStack() as stack:
-        stack.enter_context(in_thread(canary, *fhir.values()))
-        tenants = {name: Tenant(name, Key(f"{name}-key"), it.base) for name, it in fhir.items()}
-        port = free_port()
-        for tenant in tenants.values():
-            tenant.public_url = f"http://127.0.0.1:{port}"
-        environment = settings_for(folder, port, tenants) | settings
-        process = stack.enter_context(serving(folder, port, environment))
-        yield Running(f"http://127.0.0.1:{port}", process, folder, tenants, fhir, canary)
+    """A service of one test's own; at the end its invariants are checked, as of any other."""
+    with hospitals(folder, today, **settings) as found, watched(found):
+        yield found
 
 
 async def sent_at_once(
@@ -74,7 +55,10 @@ async def sent_at_once(
                 body = json.dumps(hook).encode()
                 sent = time.monotonic()
                 answer = await client.post(path, content=body, headers=headers)
-                return answer.status_code, time.monotonic() - sent
+                ended = time.monotonic()
+                # Its time is that of this loop as well, with all that it has to do at once.
+                service.answers.append(Answered(SERVICE, body, answer, sent, ended, timed=False))
+                return answer.status_code, ended - sent
 
         began = time.monotonic()
         return await asyncio.gather(*(one(it, began + n * pace_s) for n, it in enumerate(hooks)))

@@ -190,6 +190,9 @@ def test_drugs_by_name_only(service: Running) -> None:
         "code of a product": ("not_met", with_drug(coded("317160", RXNORM))),
         "class code": ("not_met", with_drug(coded("L01AX03", ATC))),
         "part of a word": ("met by absence", with_drug(words("xtemozolomidex"))),
+        "combination": ("needs_confirmation", with_drug(words("capecitabine / temozolomide"))),
+        "retired code": ("needs_confirmation", with_drug({"coding": [
+            {"system": RXNORM, "code": "99999999", "display": "temozolomide 5 MG [Temodar]"}]})),
     }  # fmt: skip
 
     assert {} == differing(service, "no-alkylator", rows)
@@ -199,11 +202,13 @@ def test_drugs_by_name_only(service: Running) -> None:
 def test_drugs_that_nobody_knows(service: Running) -> None:
     """They are listed on the card, to be looked at."""
     local = {"coding": [{"system": "urn:oid:1.2.3", "code": "ZZ9", "display": "Mixture ZZQX"}]}
+    retired = {"coding": [{"system": RXNORM, "code": "99999999", "display": "Retired ZZQZ"}]}
+    orders = (local, words("Tonic ZZQY"), retired)
 
-    judged = judge(service, chart(charts.order(local, ago(90)), charts.order(words("Tonic ZZQY"))))
+    judged = judge(service, chart(*(charts.order(one, ago(90)) for one in orders)))
 
     listed = judged.report["unmappedDrugs"]
-    assert {"Mixture ZZQX", "Tonic ZZQY"} == set(listed)
+    assert {"Mixture ZZQX", "Tonic ZZQY", "Retired ZZQZ"} == set(listed)
     assert all(name in judged.detail for name in listed)
 
 
@@ -314,6 +319,7 @@ async def test_one_instant_in_two_zones(tmp_path: Any) -> None:
 
 # --- Persons ------------------------------------------------------------------------------------
 
+BIRTH_SEX = "http://hl7.org/fhir/us/core/StructureDefinition/us-core-birthsex"
 OF_WOMEN = ("contraception", "pregnancy-test", "pregnancy", "breastfeeding")
 
 
@@ -324,6 +330,27 @@ def test_a_sex_that_is_not_known(service: Running, gender: str | None) -> None:
     judged = judge(service, chart(person={"gender": gender}))
 
     assert {"needs_confirmation"} == {judged.status(name) for name in OF_WOMEN}
+
+
+@pytest.mark.case("CLN-22")
+@pytest.mark.parametrize(
+    ("gender", "born", "expected"),
+    [("male", "F", "not_applicable"), ("female", "M", None)],
+)
+def test_a_sex_at_birth_that_differs(
+    service: Running, gender: str, born: str, expected: str | None
+) -> None:
+    """The rules go by ``gender`` alone: the sex at birth changes nothing, in either direction."""
+    birth = {"extension": [{"url": BIRTH_SEX, "valueCode": born}]}
+    found = judge(service, chart(person={"gender": gender} | birth))
+    alone = judge(service, chart(person={"gender": gender}))
+
+    statuses = {name: found.status(name) for name in OF_WOMEN}
+    assert {name: alone.status(name) for name in OF_WOMEN} == statuses
+    if expected is not None:
+        assert {expected} == set(statuses.values())
+    else:
+        assert "unknown" == statuses["pregnancy-test"]
 
 
 @pytest.mark.case("CLN-22")

@@ -6,6 +6,8 @@ rules prescribe, exactly.
 
 from __future__ import annotations
 
+from calendar import monthrange
+from datetime import date, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -130,12 +132,24 @@ def test_both_sides_of_the_other_limits(service: Running) -> None:
 
 @pytest.mark.case("CLN-08")
 def test_both_sides_of_the_limits_of_a_course(service: Running) -> None:
-    """Cycles and activity of PRRT, days of everolimus, months to progression and since the scan."""
+    """Cycles and activity of PRRT, days of everolimus, months to progression and since the scan.
+
+    A scan of 36 months ago to the day still counts, and so does progression 12 months to the day
+    after the reference.
+    """
     base = "prrt1 prrt2 prrt3 prrt4"
 
     def course(count: int, activity: Any = None, apart: int = 56, first: int = 1900) -> list[Json]:
         cycles = (charts.cycle(ago(first - apart * n), activity) for n in range(count))
         return chart(*cycles, without=base)
+
+    def scan(on: str) -> list[Json]:
+        return chart(charts.pet(on), without="pet")
+
+    def progressed(reference: str) -> list[Json]:
+        """Stable on that day, and worse today."""
+        both = charts.response("SD", reference), charts.response("PD", ago(0))
+        return chart(*both, without="after better worse")
 
     def everolimus(days: int) -> list[Json]:
         return chart(charts.statement(charts.EVEROLIMUS, ago(1000), ago(1001 - days)))
@@ -148,6 +162,15 @@ def test_both_sides_of_the_limits_of_a_course(service: Running) -> None:
             ("not_met", course(3, apart=183)),
         ],
         "everolimus-limit": [("met", everolimus(31)), ("not_met", everolimus(32))],
+        "sstr-pet": [
+            ("met", scan(months_back(36))), ("not_met", scan(months_back(36, later=-1))),
+            ("met", scan(ago(0))),
+        ],
+        "progression": [
+            ("met", progressed(months_back(12))),
+            ("not_met", progressed(months_back(12, later=1))),
+            ("met", progressed(months_back(12, later=-1))),
+        ],
         "sstr-positive": [
             (expected, chart(*_uptake(value, 5)))
             for value, expected in ((4.9, "not_met"), (5, "not_met"), (5.1, "met"))
@@ -157,6 +180,13 @@ def test_both_sides_of_the_limits_of_a_course(service: Running) -> None:
         rows = {str(number): row for number, row in enumerate(cases)}
 
         assert {} == differing(service, criterion, rows), criterion
+
+
+def months_back(months: int, later: int = 0) -> str:
+    """The day so many months before today, or a few days after that, as the rules count months."""
+    year, month = divmod(DAY.year * 12 + DAY.month - 1 - months, 12)
+    day = min(DAY.day, monthrange(year, month + 1)[1])
+    return (date(year, month + 1, day) + timedelta(days=later)).isoformat()
 
 
 def _uptake(lesion: float, liver: float) -> list[Json]:

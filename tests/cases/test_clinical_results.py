@@ -231,6 +231,8 @@ def test_performance_status(service: Running) -> None:
         "answer code": ("met", {"valueCodeableConcept": coded("LA9623-5", LOINC)}),
         "answer code 3": ("not_met", {"valueCodeableConcept": coded("LA9625-0", LOINC)}),
         "text": ("unknown", {"valueString": "fine ZZPHI"}),
+        "1 as text": ("met", {"valueString": "1"}),
+        "3 as text": ("not_met", {"valueString": "3"}),
         "out of range": ("unknown", {"valueInteger": 6}),
         "quantity": ("met", {"valueQuantity": quantity(1, "{score}")}),
     }

@@ -30,6 +30,7 @@ from tests.cases.conftest import (
     serving,
     settings_for,
 )
+from tests.cases.invariants import check_text, watched
 from tests.cases.others import another
 from tests.cases.sent import chart, judge
 from tests.cases.test_feedback import item
@@ -81,6 +82,7 @@ def refusals(starts: dict[str, tuple[Path, dict[str, str], list[str]]]) -> dict[
                 pytest.fail(f"{name}: it started")
             assert process.returncode in {1, 2}, (name, err)
             assert out == "", name
+            check_text(err, name)
             said[name] = err
         return said
 
@@ -182,9 +184,13 @@ def test_a_card_of_the_version_before(service: Running, tmp_path: Path) -> None:
         tenant.public_url = f"http://127.0.0.1:{port}"
     settings = settings_for(service.folder, port, tenants)
     with serving(newer, port, settings) as process:
-        after = replace(service, url=f"http://127.0.0.1:{port}", process=process, tenants=tenants)
-        taken = after.post({"feedback": [item(card)]}, path=FEEDBACK)
-        newer_card = judge(after, chart(), context=contexts[1]).answer.cards[0]
+        after = replace(
+            service, url=f"http://127.0.0.1:{port}", process=process, tenants=tenants,
+            started_in=newer, handles_at_start=0, good_report=None,
+        )  # fmt: skip
+        with watched(after):
+            taken = after.post({"feedback": [item(card)]}, path=FEEDBACK)
+            newer_card = judge(after, chart(), context=contexts[1]).answer.cards[0]
     audited = {record["card"]: record["trial"] for record in service.audited()}
 
     assert 200 == taken.response.status_code

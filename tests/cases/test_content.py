@@ -179,16 +179,23 @@ def test_the_same_twice(service: Running) -> None:
 
 
 def _paged(size: int) -> Callable[[Exchange], Any]:
-    """The right answer, so many entries at a time."""
+    """The right answer, so many matches at a time, each with what comes along with it."""
 
     async def fault(exchange: Exchange) -> None:
         first, _, number = exchange.request.target.partition("&_fake=")
         at = int(number or 0)
         bundle = json.loads((await exchange.server._answers.to(first, exchange.server.base))[1])
         entries = bundle.get("entry", [])
-        bundle["entry"] = entries[at : at + size]
+        along = [entry for entry in entries if entry["search"]["mode"] == "include"]
+        matches = [entry for entry in entries if entry not in along]
+        shown = json.dumps(matches[at : at + size])
+        bundle["entry"] = matches[at : at + size] + [
+            entry
+            for entry in along
+            if f"{entry['resource']['resourceType']}/{entry['resource']['id']}" in shown
+        ]
         bundle["link"] = [link for link in bundle["link"] if link["relation"] != "next"]
-        if at + size < len(entries):
+        if at + size < len(matches):
             origin = "://".join(urlsplit(exchange.server.origin)[:2])
             url = f"{origin}{first}&_fake={at + size}"
             bundle["link"].append({"relation": "next", "url": url})
@@ -203,9 +210,12 @@ def test_order_and_pages_decide_nothing(service: Running) -> None:
     server = service.fhir["alpha"]
     read = judge(service)
     found = {"all": read.report}
-    for size in (3, 50):
+    for size in (1, 3, 50):
         server.fails(lambda request: "?" in request.target, _paged(size))
-        found[f"pages of {size}"] = judge(service).report
+        for _ in range(5):  # many pages may take a busy machine more than the time that there is
+            found[f"pages of {size}"] = judge(service).report
+            if not found[f"pages of {size}"]["unread"]:
+                break
         server.recovers()
     resources = list(server._answers.resources)
     sent: Json = {key: page(it for it in resources if it["resourceType"] == type_)

@@ -157,16 +157,19 @@ def test_the_same_five_times_at_once(service: Running) -> None:
 
 @pytest.mark.case("FBK-05")
 @pytest.mark.parametrize("order", [(0, 1), (1, 0)], ids=["in order", "late"])
-def test_two_that_differ(service: Running, order: tuple[int, int]) -> None:
+@pytest.mark.parametrize("last", ["overridden", "accepted"])
+def test_two_that_differ(service: Running, order: tuple[int, int], last: str) -> None:
     """Both are kept; the one counts that was given later, not the one that came later."""
     card = shown(service)
-    both = item(card, "accepted", minutes=0), item(card, "overridden", minutes=5)
+    first = "accepted" if last == "overridden" else "overridden"
+    both = item(card, first, minutes=0), item(card, last, minutes=5)
 
     for number in order:
         assert 200 == give(service, both[number]).response.status_code
 
+    assert {first, last} == {one["outcome"] for one in kept(service, card)}
     assert 2 == len(kept(service, card))
-    assert "overridden" == counting(service, card)
+    assert last == counting(service, card)
 
 
 # --- What users type ----------------------------------------------------------------------------
@@ -197,6 +200,28 @@ def test_hostile_comments(service: Running) -> None:
     assert [] == [cell for cell in cells if cell[:1] in set("=+@\t\r")]
     assert [] == [cell for cell in cells if cell.startswith("-ZZPHI")]
     assert any("HYPERLINK" in cell for cell in cells)
+
+
+@pytest.mark.case("FBK-06")
+def test_hostile_identifiers(service: Running) -> None:
+    """A suggestion that the card did not have, or a reason that it did not offer, is kept nowhere.
+
+    That nothing of them is in log, metrics or store is an invariant of every case (G5).
+    """
+    card = shown(service)
+    known = card["suggestions"][0]["uuid"]
+    chosen = [{"id": "ZZPHI-MRN-4711"}, {"id": known}]
+    reason = {"reason": {"code": "ZZPHI-reason", "system": "urn:ZZPHI", "display": "ZZPHI"}}
+
+    for one in (
+        item(card, "accepted", acceptedSuggestions=chosen),
+        item(card, minutes=5, overrideReason=reason),
+    ):
+        assert 200 == give(service, one).response.status_code
+
+    accepted, overridden = kept(service, card)
+    assert known in json.dumps(accepted)
+    assert "ZZPHI" not in json.dumps([accepted, overridden])
 
 
 @pytest.mark.case("FBK-06")
@@ -267,7 +292,7 @@ def test_a_store_that_cannot_be_written(service: Running) -> None:
 
     with locked(service):
         refused = give(service, one)
-        service.answers.remove(refused)
+        refused.timed = False
     assert 503 == refused.response.status_code
     assert refused.response.headers["retry-after"].isdecimal()
     assert [] == kept(service, card)

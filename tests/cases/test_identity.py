@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests import charts
-from tests.cases.conftest import PATIENT
+from tests.cases.conftest import PATIENT, metric
 from tests.cases.sent import (
     CELLS,
     ME,
@@ -41,21 +41,16 @@ def platelets(value: float = 160, **more: Any) -> list[Json]:
 
 @pytest.mark.case("FHR-01")
 def test_a_patient_other_than_the_hook_s_in_the_prefetch(service: Running) -> None:
-    """412, no card about either, and a line in the log."""
+    """412, no card about either, and a security event in log, metrics and audit."""
     sent = prefetch(chart())
     sent["patient"]["id"] = "ZZPHI-other"
 
-    answer = service.post(service.hook(prefetch=sent))
-
-    assert 412 == answer.response.status_code
-    assert "cards" not in answer.response.json()
-    noted = service.log()[-1]
-    assert ("refused", "contradiction", 412) == (noted["event"], noted["reason"], noted["status"])
+    check_security_event(service, service.hook(prefetch=sent))
 
 
 @pytest.mark.case("FHR-01")
 def test_another_patient_read_from_the_server(service: Running) -> None:
-    """412, and a line in the log."""
+    """The same: an EHR or a server that mixes patients up is no server that is down."""
 
     async def other(exchange: Exchange) -> None:
         body = json.loads(await exchange.good())
@@ -63,8 +58,24 @@ def test_another_patient_read_from_the_server(service: Running) -> None:
 
     service.fhir["alpha"].fails("Patient", other)
 
-    assert 412 == service.post(service.hook()).response.status_code
-    assert "patient-unavailable" == service.log()[-1]["outcome"]
+    check_security_event(service, service.hook())
+
+
+def check_security_event(service: Running, hook: Json) -> None:
+    """412 with nothing about anybody; in log, metrics and audit it can be told from a fault."""
+    name = "cds_security_events_total"
+    before, lines = metric(service, name, '"other-patient"'), len(service.log())
+
+    answer = service.post(hook)
+
+    assert 412 == answer.response.status_code
+    assert "cards" not in answer.response.json()
+    noted = [one for one in service.log()[lines:] if one["event"] == "security"]
+    assert [("other-patient", 412, "alpha")] == [
+        (one["reason"], one["status"], one["caller"]) for one in noted
+    ]
+    assert before + 1 == metric(service, name, '"other-patient"')
+    assert "other-patient" == service.audited()[-1]["outcome"]
 
 
 FOREIGN: dict[str, Json] = {
@@ -234,7 +245,7 @@ def test_prefetch_and_server_disagree(service: Running) -> None:
     ids=["replaced", "inactive"],
 )
 def test_a_record_that_was_merged(service: Running, person: Json) -> None:
-    """Nothing is said about it; the audit has why."""
+    """Nothing is said about it; the audit has that it is not relevant, and no word of why."""
     judged = judge(service, chart(person=person))
 
     assert [] == judged.answer.cards
@@ -244,7 +255,7 @@ def test_a_record_that_was_merged(service: Running, person: Json) -> None:
 @pytest.mark.case("FHR-08")
 @pytest.mark.parametrize("person", [{"deceasedBoolean": True}, {"deceasedDateTime": ago(3)}])
 def test_a_patient_who_died(service: Running, person: Json) -> None:
-    """No card; the audit has why."""
+    """No card; the audit has that the chart is not relevant, as of a patient without the tumour."""
     judged = judge(service, chart(person=person))
 
     assert [] == judged.answer.cards

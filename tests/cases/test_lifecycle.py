@@ -19,13 +19,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cases.conftest import (
-    DEADLINE_S,
-    MARGIN_S,
-    SERVICE,
-    Running,
-)
+from tests.cases.conftest import DEADLINE_S, SERVICE, Running, metric
 from tests.cases.inside import in_process, report_of, status_in
+from tests.cases.invariants import MARGIN_S
 from tests.cases.others import another, sent_at_once
 from tests.cases.sent import CELLS, chart, lab, prefetch
 from tests.cases.test_feedback import locked
@@ -145,18 +141,20 @@ def test_an_audit_that_cannot_be_written(service: Running) -> None:
     of this service, so that its time is not compared with that.
     """
     before = len(service.audited())
-    failed = metric(service, "cds_http_requests_total", 'status="503"')
+    answered = metric(service, "cds_http_requests_total", 'status="503"')
+    failed = metric(service, "cds_store_failures_total", "")
 
     with locked(service):
         refused = service.post(service.hook())
-        service.answers.remove(refused)
+        refused.timed = False
         ready = service.get("/health/ready")
 
     assert 503 == refused.response.status_code
     assert "cards" not in refused.response.text
     assert refused.response.headers["retry-after"].isdecimal()
     assert (503, "store") == (ready.status_code, ready.json()["reason"])
-    assert metric(service, "cds_http_requests_total", 'status="503"') > failed
+    assert metric(service, "cds_http_requests_total", 'status="503"') > answered
+    assert metric(service, "cds_store_failures_total", "") > failed
     assert before == len(service.audited())
     give_up = time.monotonic() + 10
     while service.get("/health/ready").status_code != 200:
@@ -179,18 +177,10 @@ def test_an_audit_that_fails_after_the_read_did(service: Running) -> None:
             time.sleep(0.01)
         with locked(service):
             refused = asked.result()
-    service.answers.remove(refused)
+    refused.timed = False
 
     assert 503 == refused.response.status_code
     assert refused.response.headers["retry-after"].isdecimal()
-
-
-def metric(service: Running, name: str, label: str) -> float:
-    """The sum of a metric over the labels that contain this one."""
-    lines = service.get("/metrics").text.splitlines()
-    return sum(
-        float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and label in line
-    )
 
 
 # --- Clocks, limits, and requests of two lengths --------------------------------------------------

@@ -7,15 +7,20 @@ connection; where the Patient was not sent, that is a 412.
 from __future__ import annotations
 
 import copy
+import json
+import os
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.cases.conftest import PATIENT
+from tests.cases.conftest import PATIENT, WATCHER
 from tests.faults.fault_book import FOREIGN_LINKS, OF_ANY_READ, changed, foreign_next
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
     from tests.cases.conftest import Running
 
@@ -35,40 +40,76 @@ def unread(service: Running) -> Iterator[Running]:
     assert before == {name: len(server.requests) for name, server in service.fhir.items()}
 
 
+# {port} is the canary's, so that whoever calls what is named is heard; {base} is the listed server,
+# {here} its port.
 NAMED = {
-    "SRV-01": ["https://other.example/fhir"],
+    "SRV-01": [
+        "http://127.0.0.1:{port}/fhir",
+        "https://127.0.0.1:{port}/fhir",
+        "https://other.example/fhir",
+        "https://other.example:{port}/fhir",
+        "http://127.0.0.1:{here}/other",
+        "http://127.0.0.1:{here}/FHIR",
+        "http://127.0.0.1:{here}/",
+        "https://127.0.0.1:{here}/fhir",
+    ],
     "SRV-02": [
         "http://other.example/fhir",
         "file:///etc/passwd",
-        "gopher://127.0.0.1/fhir",
-        "ftp://127.0.0.1/fhir",
+        "file://127.0.0.1:{port}/fhir",
+        "gopher://127.0.0.1:{port}/fhir",
+        "ftp://127.0.0.1:{port}/fhir",
+        "ws://127.0.0.1:{port}/fhir",
         "unix:/run/x",
-        "//127.0.0.1/fhir",
-        "127.0.0.1/fhir",
+        "//127.0.0.1:{port}/fhir",
+        "127.0.0.1:{port}/fhir",
+        "http:127.0.0.1:{port}/fhir",
+        "http:/127.0.0.1:{port}/fhir",
+        "http:///127.0.0.1:{port}/fhir",
     ],
     "SRV-03": [
-        "http://127.0.0.1@evil.example/fhir",
-        "http://evil.example#@127.0.0.1/fhir",
-        "http://127.0.0.1\\@evil.example/fhir",
-        "http://127.0.0.1.evil.example/fhir",
-        "http://127.0.0.1%00.evil.example/fhir",
+        "http://127.0.0.1:{here}@127.0.0.1:{port}/fhir",
+        "http://user:word@127.0.0.1:{here}/fhir",
+        "http://@127.0.0.1:{here}/fhir",
+        "http://127.0.0.1:{port}#@127.0.0.1:{here}/fhir",
+        "http://127.0.0.1:{port}?@127.0.0.1:{here}/fhir",
+        "http://127.0.0.1:{here}\\@127.0.0.1:{port}/fhir",
+        "http://127.0.0.1:{port}\\@127.0.0.1:{here}/fhir",
+        "http://127.0.0.1:{here}@evil.example/fhir",
+        "http://evil.example#@127.0.0.1:{here}/fhir",
+        "http://127.0.0.1:{here}.evil.example/fhir",
+        "http://127.0.0.1.evil.example:{port}/fhir",
+        "http://127.0.0.1%00.evil.example:{port}/fhir",
+        "http://127.0.0.1:{here}%40127.0.0.1:{port}/fhir",
+        "http://127.0.0.1:{here},127.0.0.1:{port}/fhir",
+        "http://127.0.0.1:{here}\t@127.0.0.1:{port}/fhir",
     ],
     "SRV-04": [
-        f"http://{host}/fhir"
+        f"http://{host}:{{port}}/fhir"
         for host in (
-            "127.0.0.1",
             "localhost",
+            "LOCALHOST",
+            "localhost.",
+            "127.0.0.1.",
             "[::1]",
             "2130706433",
             "0x7f000001",
+            "0x7f.1",
             "127.1",
             "0177.0.0.1",
+            "127.0.0.01",
             "0",
+            "0.0.0.0",  # noqa: S104
+            "127.0.0.2",
             "[::ffff:7f00:1]",
+            "[::ffff:127.0.0.1]",
+            "[::]",
             "169.254.169.254",
             "100.64.0.1",
             "[64:ff9b::7f00:1]",
             "[2002:7f00:1::]",
+            "\uff11\uff12\uff17.0.0.1",
+            "127\u30020\u30020\u30021",
         )
     ],
     "SRV-10": [
@@ -77,7 +118,10 @@ NAMED = {
         "{base}/../fhir",
         "{base}/%2e%2e/fhir",
         "{base} ",
+        " {base}",
         "{base}x",
+        "http://127.0.0.1:{here}//fhir",
+        "http://127.0.0.1:{here}/fhir;x",
     ],
 }  # fmt: skip
 
@@ -85,22 +129,58 @@ NAMED = {
 @pytest.mark.parametrize(
     "server",
     [
-        pytest.param(server, marks=pytest.mark.case(case), id=f"{case}-{server}")
+        pytest.param(server, marks=pytest.mark.case(case), id=f"{case}-{server!a}")
         for case, servers in NAMED.items()
         for server in servers
     ],
 )
-@pytest.mark.parametrize("sent", [False, True], ids=["nothing-sent", "patient-sent"])
-def test_a_server_that_is_not_listed(unread: Running, server: str, *, sent: bool) -> None:
-    """Not read, whatever its name means to whom."""
-    named = server.format(base=unread.tenants["alpha"].fhir)
-    prefetch = {"patient": PATIENT_RESOURCE} if sent else None
+def test_a_server_that_is_not_listed(unread: Running, server: str) -> None:
+    """Not read, whatever its name means to whom, and with what was sent or without.
 
-    answer = unread.post(unread.hook(fhirServer=named, prefetch=prefetch))
+    That nobody was called and no name looked up is an invariant of every case (G3); most of these
+    would lead to the canary.
+    """
+    alpha = unread.fhir["alpha"]
+    named = server.format(base=alpha.base, here=alpha.port, port=unread.canary_port)
 
-    assert (200 if sent else 412) == answer.response.status_code
-    if sent:
-        assert not [one for one in answer.report["criteria"] if one["basis"] == "absence"]
+    sung = unread.canary.connections
+
+    alone = unread.post(unread.hook(fhirServer=named))
+    sent = unread.post(unread.hook(fhirServer=named, prefetch={"patient": PATIENT_RESOURCE}))
+
+    assert [412, 200] == [alone.response.status_code, sent.response.status_code]
+    assert not [one for one in sent.report["criteria"] if one["basis"] == "absence"]
+    assert sung == unread.canary.connections
+
+
+def test_the_watch_sees_names_and_calls(tmp_path: Path) -> None:
+    """What the service's process would look up or call is written down, on either event loop."""
+    program = """
+import asyncio, contextlib, socket, sys
+import uvloop
+
+async def reach():
+    loop = asyncio.get_running_loop()
+    with contextlib.suppress(OSError):
+        await loop.getaddrinfo(f"{sys.argv[1]}.localhost", 1)
+    with contextlib.suppress(OSError):
+        await loop.create_connection(asyncio.Protocol, "127.0.0.1", 1)
+
+for number, loop in enumerate((uvloop.new_event_loop(), asyncio.new_event_loop())):
+    sys.argv[1:] = [f"loop{number}"]
+    loop.run_until_complete(reach())
+with contextlib.suppress(OSError):
+    socket.create_connection(("blocking.localhost", 1))
+"""
+    seen = tmp_path / "network.log"
+    environment = os.environ | {"PYTHONPATH": str(WATCHER), "WATCHED_NETWORK": str(seen)}
+    subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+
+    lines = [json.loads(line) for line in seen.read_text(encoding="utf-8").splitlines()]
+
+    names = {host for what, host, _ in lines if what == "name"}
+    assert {"loop0.localhost", "loop1.localhost", "blocking.localhost"} <= names
+    assert 2 <= lines.count(["call", "127.0.0.1", "1"])
 
 
 @pytest.mark.case("SRV-01")
@@ -163,6 +243,26 @@ def test_a_drug_described_elsewhere(service: Running) -> None:
     answer = service.post(service.hook())
 
     assert "unknown" == answer.status("no-alkylator")
+
+
+@pytest.mark.case("SRV-08")
+def test_a_member_elsewhere(service: Running) -> None:
+    """A panel whose one result is somewhere else is a result without a value."""
+    member = {"reference": f"{service.canary.origin}/fhir/Observation/1"}
+
+    def change(_exchange: Any, bundle: dict[str, Any]) -> None:
+        for entry in bundle.get("entry", []):
+            codes = {one["code"] for one in entry["resource"]["code"].get("coding", [])}
+            if "777-3" in codes:
+                del entry["resource"]["valueQuantity"]
+                entry["resource"]["hasMember"] = [member]
+
+    service.fhir["alpha"].fails("Observation", changed(change))
+
+    answer = service.post(service.hook())
+
+    assert "unknown" == answer.status("platelets")
+    assert "met" == answer.status("hemoglobin")
 
 
 @pytest.mark.case("SRV-08")

@@ -121,6 +121,6 @@ def test_no_other_credential_is_tried(service: Running) -> None:
 
     asked = [one for one in server.requests[before:] if one.kind == "Condition"]
     assert 1 == len(asked)
-    assert {"Bearer ZZTOK-lent"} == {one.headers["authorization"] for one in asked}
+    assert {"Bearer ZZTOK-lent-alpha"} == {one.headers["authorization"] for one in asked}
     assert any("not permitted" in line for line in answer.report["unread"])
     assert SERVICE == answer.path

@@ -21,6 +21,7 @@ from cds_service.cdshooks.bulkhead import Bulkhead
 from cds_service.cdshooks.feedback import FeedbackDesk
 from cds_service.cdshooks.log import processors
 from cds_service.cdshooks.models import HookRequest, Service
+from cds_service.cdshooks.notes import Notes
 from cds_service.cdshooks.probes import probe_routes
 from cds_service.cdshooks.routes import HookRoutes, Limits
 from cds_service.cdshooks.screen import Screened
@@ -125,10 +126,12 @@ def new_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-async def store(new_store: Path, tmp_path: Path, clock: Clock) -> AsyncIterator[Store]:
+async def store(
+    new_store: Path, tmp_path: Path, clock: Clock, notes: Notes
+) -> AsyncIterator[Store]:
     """A store of its own for each test."""
     shutil.copy(new_store, tmp_path / "store.db")
-    opened = Store(f"sqlite:///{tmp_path}/store.db", now=clock)
+    opened = Store(f"sqlite:///{tmp_path}/store.db", now=clock, observe=notes.stored)
     await opened.start()
     yield opened
     await opened.aclose()
@@ -153,6 +156,18 @@ def log() -> io.StringIO:
 
 
 @pytest.fixture
+def logger(log: io.StringIO) -> Any:
+    """The service's own logger, into a string."""
+    return structlog.wrap_logger(structlog.PrintLogger(log), processors=processors())
+
+
+@pytest.fixture
+def notes(logger: Any, metrics: Metrics, clock: Clock) -> Notes:
+    """What notes what the parts do."""
+    return Notes(logger, metrics, clock)
+
+
+@pytest.fixture
 def limits() -> Limits:
     """Small enough to be reached."""
     return Limits(body_bytes=BODY_BYTES, deadline_s=0.5)
@@ -168,7 +183,8 @@ def showing() -> Showing:
 def app(
     cards: CardBuilder,
     screening: Screening,
-    log: io.StringIO,
+    logger: Any,
+    notes: Notes,
     limits: Limits,
     showing: Showing,
     store: Store,
@@ -176,7 +192,6 @@ def app(
     clock: Clock,
 ) -> Starlette:
     """The application."""
-    logger = structlog.wrap_logger(structlog.PrintLogger(log), processors=processors())
     answering = Answering(
         SERVICE,
         TRIAL,
@@ -187,12 +202,19 @@ def app(
         hashes=KeyedHash(b"k" * 32),
         metrics=metrics,
         logger=logger,
+        notes=notes,
         now=clock,
         today=lambda: clock().date(),
     )
     feedback = FeedbackDesk(SERVICE, cards.override_codes, store, metrics, logger)
     routes = HookRoutes(
-        SERVICE, answering, feedback, AnyCaller(()), bulkhead=Bulkhead(2, 2, 6000), limits=limits
+        SERVICE,
+        answering,
+        feedback,
+        AnyCaller(()),
+        bulkhead=Bulkhead(2, 2, 6000),
+        desk=Bulkhead(2, 2, 6000),
+        limits=limits,
     )
 
     async def unready() -> str | None:
@@ -202,7 +224,6 @@ def app(
         [*routes.routes(), *probe_routes(unready, metrics.render)],
         origins=("*",),
         logger=logger,
-        refused=metrics.refused,
         metrics=metrics,
     )
 

@@ -364,12 +364,12 @@ class TestFeedback:
     async def test_taken_and_logged(
         self, client: httpx2.AsyncClient, issued: dict[str, str], log: io.StringIO
     ) -> None:
-        """Several items at once; a comment is not for the log."""
+        """Several items at once; a comment is not for the log, nor an id that the card had not."""
         response = await give(client, ACCEPTED | issued, OVERRIDDEN | issued)
 
         assert 200 == response.status_code
         first, second = log_lines(log)
-        assert (issued["card"], "accepted", ["s-1"]) == (
+        assert (issued["card"], "accepted", []) == (
             first["card"],
             first["outcome"],
             first["suggestions"],
@@ -394,7 +394,8 @@ class TestFeedback:
         response = await give(client, ACCEPTED | issued, ACCEPTED | {"card": "no-such-card"})
 
         assert 404 == response.status_code
-        assert [] == log_lines(log)
+        assert ["unknown-card"] == [line["reason"] for line in log_lines(log)]
+        assert "no-such-card" not in log.getvalue()
 
     async def test_a_code_of_their_own(
         self, client: httpx2.AsyncClient, issued: dict[str, str], log: io.StringIO
@@ -450,7 +451,8 @@ class TestFeedback:
 
         assert 400 == response.status_code
         assert "ZZ" not in response.text
-        assert [] == log_lines(log)
+        assert ["refused"] == [line["event"] for line in log_lines(log)]
+        assert "ZZ" not in log.getvalue()
 
     @pytest.mark.parametrize("body", [{}, [], {"feedback": []}, {"feedback": {}}, "ZZ"])
     async def test_no_feedback(self, client: httpx2.AsyncClient, body: Any) -> None:

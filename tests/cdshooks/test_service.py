@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import gc
 import json
+import sqlite3
+from contextlib import closing
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -146,6 +148,40 @@ async def test_hostile_words_in_the_chart_stay_words(
     assert "evil" not in card["summary"]
 
 
+@pytest.mark.parametrize(
+    ("person", "reason"),
+    [
+        ({}, "not-concerned"),
+        ({"deceasedBoolean": True}, "deceased"),
+        ({"deceasedDateTime": "2026-11"}, "deceased"),
+        ({"active": False}, "inactive"),
+        ({"link": [{"type": "replaced-by", "other": {"reference": "Patient/p2"}}]}, "merged"),
+    ],
+)
+async def test_the_audit_says_why_there_is_no_card(
+    client: httpx2.AsyncClient,
+    nothing: dict[str, Any],
+    tmp_path: Path,
+    person: dict[str, Any],
+    reason: str,
+) -> None:
+    """A word for each; to the EHR all are the same."""
+    nothing["patient"] |= person
+    if person:
+        nothing["conditions"] = {
+            "resourceType": "Bundle",
+            "type": "searchset",
+            "entry": [{"resource": TUMOUR}],
+        }
+
+    assert {"cards": []} == (await client.post(SERVICE, json=hook(nothing))).json()
+
+    with closing(sqlite3.connect(tmp_path / "store.db")) as database:
+        ((record,),) = database.execute("select record from audit where kind = 'hook'")
+    kept = json.loads(record)
+    assert ("not_relevant", reason) == (kept["overall"], kept["reason"])
+
+
 async def test_data_that_nobody_sent_is_named(
     client: httpx2.AsyncClient, nothing: dict[str, Any]
 ) -> None:
@@ -162,14 +198,26 @@ async def test_data_that_nobody_sent_is_named(
 async def test_a_server_that_is_not_listed_is_not_read(
     client: httpx2.AsyncClient, nothing: dict[str, Any]
 ) -> None:
-    """The answer is from the prefetch alone, as if no server had been named."""
+    """The answer is from the prefetch alone, and says that this is why."""
     sent = hook({"patient": nothing["patient"]})
 
     without = await client.post(SERVICE, json=sent)
     named = await client.post(SERVICE, json=sent | {"fhirServer": "http://evil.example/r4"})
 
     assert 200 == named.status_code
-    assert without.json()["cards"][0]["detail"] == named.json()["cards"][0]["detail"]
+    (plain,), (card,) = without.json()["cards"], named.json()["cards"]
+    assert "- Condition: not provided and this service may not read the server named" in (
+        card["detail"].splitlines()
+    )
+    assert "evil" not in json.dumps(card)
+    one, other = (
+        [
+            (it["id"], it["status"])
+            for it in found["extension"]["org.net-retreat.report"]["criteria"]
+        ]
+        for found in (plain, card)
+    )
+    assert one == other
 
 
 @pytest.mark.parametrize("server", [None, "http://evil.example/r4", "http://127.0.0.1:9/r4"])
@@ -221,6 +269,37 @@ async def test_deep_resources_are_no_fault(
     )
 
     assert response.status_code in {200, 400}
+
+
+async def test_what_a_process_says_of_itself(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    """That it starts, with what; when its readiness changes; that it stops."""
+    settings = Settings(
+        auth="none",
+        mode="shadow",
+        database_url=f"sqlite:///{tmp_path}/store.db",
+        hash_key_file=tmp_path / "hash.key",
+    )
+    app = create_app(settings, now=lambda: NOW)
+    transport = httpx2.ASGITransport(app=app)
+    async with (
+        app.router.lifespan_context(app),
+        httpx2.AsyncClient(transport=transport, base_url="http://service") as ehr,
+    ):
+        (tmp_path / "store.db").rename(tmp_path / "away.db")
+        unready = [(await ehr.get("/health/ready")).status_code for _ in range(2)]
+        (tmp_path / "away.db").rename(tmp_path / "store.db")
+        ready = [(await ehr.get("/health/ready")).status_code for _ in range(2)]
+
+    assert ([503, 503], [200, 200]) == (unready, ready)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert ["start", "store", "unready", "store", "ready", "stop"] == [it["event"] for it in lines]
+    assert "shadow" == lines[0]["mode"]
+    assert lines[0]["version"]
+    assert lines[0]["trial"].startswith("sha256:")
+    assert ("readiness", "impossible-to-open") == (lines[1]["operation"], lines[1]["reason"])
+    assert "store" == lines[2]["reason"]
 
 
 async def test_what_start_up_made_is_not_collected(app: Starlette) -> None:

@@ -60,6 +60,25 @@ def test_a_clock_names_the_days_at_which_a_vague_date_matters(
             assert {day, before} & (clock.windows | {today})
 
 
+@pytest.mark.parametrize("ahead", [-400, -28, -3, 0, 5])
+@pytest.mark.parametrize(
+    ("question", "number", "first"),
+    [
+        ("within days", 28, date(2026, 3, 3)),
+        ("within months", 1, date(2026, 2, 28)),
+        ("within months", 36, date(2023, 3, 31)),
+    ],
+)
+def test_a_clock_names_the_first_day_of_a_window(
+    question: str, number: int, first: date, ahead: int
+) -> None:
+    """Whatever day was asked about."""
+    clock = Clock(date(2026, 3, 31))
+    ASKED[question](clock, clock.today + timedelta(days=ahead), number)
+
+    assert {first} == clock.windows
+
+
 @given(TODAYS, st.integers(-40, 40))
 def test_a_clock_names_the_birthday_that_matters(today: date, ahead: int) -> None:
     """Of two neighbouring births that differ in whether thirty years are completed."""

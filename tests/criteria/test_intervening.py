@@ -282,3 +282,20 @@ def test_everolimus(expected: str, content: Json, how: Json) -> None:
 def test_procedures_and_more_prrt(expected: str, content: Json, how: Json) -> None:
     """Liver-directed therapy and more PRRT exclude; radiotherapy and resection a person judges."""
     assert expected == verdict(screen(content, **how), "no-intervening-therapy")
+
+
+@pytest.mark.parametrize(
+    ("on", "expected"),
+    [
+        # 2021-01-11 and 364 days: up to then an administration that was not read may be later.
+        ("2022-01-10", "unknown"),
+        ("2022-01-11", "not_met permanent"),
+    ],
+)
+def test_a_therapy_where_not_all_cycles_were_read(on: str, expected: str) -> None:
+    """It is after the course for sure only where no cycle of it can be later."""
+    cut = {"relation": "next", "url": "MedicationAdministration?page=2"}
+    own = {"relation": "self", "url": "MedicationAdministration?patient=anna"}
+    content = chart(given(SUNITINIB, on), type="searchset", link=[own, cut])
+
+    assert expected == verdict(screen(content), "no-intervening-therapy")

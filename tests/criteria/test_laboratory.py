@@ -496,6 +496,20 @@ def _no_direct(*resources: Any) -> Any:
             "unknown",
             _no_direct(*sampled(("leukocytes", 4), ("neutrophils %", 160))),
         ),
+        *(
+            case(
+                f"detail 8: parts dated by day tie with those of an hour, {name}",
+                expected,
+                _no_direct(
+                    *sampled(("leukocytes", value), ("neutrophils %", 60), on="2026-11-20"),
+                    *sampled(("leukocytes", 4), ("neutrophils %", 60)),
+                ),
+            )
+            for name, value, expected in [
+                ("and agree", 5, "met"),
+                ("and disagree", 1, "needs_confirmation"),
+            ]
+        ),
         case(
             "parts of one time that disagree",
             "needs_confirmation",

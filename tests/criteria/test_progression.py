@@ -352,3 +352,18 @@ def test_a_skipped_assessment_is_told() -> None:
     found = result(screen(chart(recist("NE", "2022-06-01"))), "progression")
 
     assert ("met", True) == (found.status, bool(found.advisories))
+
+
+def test_the_milder_of_two_refusals_stands() -> None:
+    """Detail 34: a progression of June is too soon, or of before the last cycle and none yet."""
+    later = observation("disease status", "2022-05-05", valueCodeableConcept=words("stable"))
+
+    assert "not_met permanent" == verdict(
+        screen(course(recist("PD", "2021-06-30"), later)), "progression"
+    )
+    assert "not_met new_data" == verdict(
+        screen(course(recist("PD", "2021-06-01"), later)), "progression"
+    )
+    assert "not_met new_data" == verdict(
+        screen(course(recist("PD", "2021-06"), later)), "progression"
+    )

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cds_service.criteria.rules import FUNCTIONS
-from cds_service.criteria.settle import MOST_CASES, MOST_CASES_IN_ALL
+from cds_service.criteria.settle import MOST_CASES, MOST_CASES_IN_ALL, Patience
 from cds_service.fhir.bundle import read_chart_file
 from cds_service.record.model import COMPLETE, Failed, NotPermitted, Partial, Read
 from cds_service.report import Report
@@ -405,6 +405,13 @@ def test_a_chart_of_vague_dates_is_tried_only_so_often(monkeypatch: pytest.Monke
     assert MOST_CASES < tried.total() < MOST_CASES_IN_ALL + 2_000
     assert verdict(found, "platelets") == "unknown"
     assert verdict(found, "ecog") == "met"
+
+
+def test_a_large_chart_is_tried_less_often() -> None:
+    """Each case looks at all its facts again."""
+    assert [8192, 8192, 4096, 163, 0] == [
+        Patience.with_chart(facts).cases for facts in (0, 99, 100, 4_999, 1_000_000)
+    ]
 
 
 def test_a_date_that_matters_matters_among_many() -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -206,6 +207,14 @@ class TestKubernetes:
         assert 1 == container["readinessProbe"]["periodSeconds"]
         assert pod["terminationGracePeriodSeconds"] > 2 + 5 + 2
 
+    def test_no_settings_from_the_cluster(self, parts: dict[str, Any]) -> None:
+        """Kubernetes makes variables of each Service's name, and these would stop the start."""
+        name = parts["Service"]["metadata"]["name"].upper().replace("-", "_")
+
+        assert name.startswith(PREFIX)
+        assert f"{name}_PORT" not in SETTINGS
+        assert parts["Deployment"]["spec"]["template"]["spec"]["enableServiceLinks"] is False
+
     def test_configuration_is_safe(self, parts: dict[str, Any]) -> None:
         """The service would start with it."""
         given = {
@@ -236,6 +245,38 @@ class TestUnit:
     def test_keys(self, unit: dict[str, str], key: str, value: str) -> None:
         """Those that matter most."""
         assert value == unit[key]
+
+    def test_a_wrong_configuration_is_not_started_again(
+        self, unit: dict[str, str], tmp_path: Path
+    ) -> None:
+        """Its exit code is the one that ends the tries, and that of no step before is asked for."""
+        command = unit["ExecStart"].split()[1:]
+        ran = subprocess.run(
+            [sys.executable, "-m", "cds_service.cli", *command],
+            cwd=tmp_path,
+            env=os.environ | {"CDS_AUTH": "perhaps"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+        assert str(ran.returncode) == unit["RestartPreventExitStatus"]
+        assert "CDS_AUTH" in ran.stderr
+        assert not [key for key in unit if key.startswith("ExecStartPre")]
+
+    def test_what_it_names_is_there(self, unit: dict[str, str]) -> None:
+        """The steps in its head make each folder that they, or the unit, take for granted."""
+        text = read("deploy", UNIT.name)
+        head = text.partition("[Unit]")[0]
+        folder = str(Path(unit["EnvironmentFile"]).parent)
+        made = re.search(rf"^#   install -d .* {folder}$", head, re.MULTILINE)
+        filled = re.search(rf"^#   install -m .* {folder}/$", head, re.MULTILINE)
+
+        assert made is not None
+        assert filled is not None
+        assert made.start() < filled.start()
+        assert "Documentation=file:" not in text
 
     def test_loopback(self, unit: dict[str, str]) -> None:
         """Others reach it through the proxy."""

@@ -51,6 +51,26 @@ def test_a_change_on_the_server_shows(hapi: str, tmp_path: Path) -> None:
     assert any("'met' from the bundle, 'not_met'" in line for line in found.differences["fine"])
 
 
+def test_an_ordinary_patient_is_compared_as_a_whole(hapi: str, tmp_path: Path) -> None:
+    """A report has remarks on results that the hook does not read where there is no tumour."""
+    cohort = open_cohort(write_cohort(tmp_path / "cohort"))
+    (chart,) = cohort.ordinary
+    text = chart.read_text(encoding="utf-8").replace("calm", "implausible")
+    chart.write_text(text.replace('"value": 140', '"value": 1400'), encoding="utf-8")
+    judge = Judge(cohort.manifest)
+    assert ["implausible"] == [
+        one.code for one in judge.report(chart.read_bytes(), TODAY).data_issues
+    ]
+
+    found = compare([chart], TODAY, judge, hapi)
+    assert ({"not_relevant": 1}, {}) == (found.overalls, found.differences)
+
+    newer = lab("hemoglobin", 1500, "g/L", "2026-11-20", id_="implausible-newer")
+    newer["subject"] = {"reference": "Patient/implausible"}
+    _put(hapi, newer)
+    assert ["implausible"] == list(compare([chart], TODAY, judge, hapi).differences)
+
+
 def test_charts_that_share_an_id_are_refused(hapi: str, tmp_path: Path) -> None:
     """One would overwrite the other on the server."""
     cohort = open_cohort(write_cohort(tmp_path / "cohort"))

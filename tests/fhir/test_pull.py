@@ -11,7 +11,7 @@ import msgspec
 import pytest
 import respx
 
-from cds_service.errors import PatientUnavailable
+from cds_service.errors import OtherPatient, PatientUnavailable
 from cds_service.fhir.chart import Chart
 from cds_service.fhir.http import FhirClient, FhirClients, Limits
 from cds_service.fhir.prefetch import Prefetched, read_prefetch
@@ -227,6 +227,26 @@ async def test_without_the_patient_nothing_can_be_said(
 
     assert reason == str(caught.value)
     assert not set(SECOND_STAGE) & set(server.asked)
+
+
+@pytest.mark.parametrize(
+    ("answer", "another"),
+    [
+        ({"resourceType": "Patient", "id": "ZZPHI-2"}, True),
+        ({"resourceType": "Patient"}, False),
+        ({"resourceType": "Practitioner", "id": "ZZPHI-2"}, False),
+    ],
+)
+async def test_another_patient_is_no_patient_that_cannot_be_had(
+    read: Any, server: Server, *, answer: dict[str, str], another: bool
+) -> None:
+    """Somebody mixes patients up: that is told from a server that is off."""
+    server.answers["Patient"] = respx.MockResponse(200, json=answer)
+
+    with pytest.raises(PatientUnavailable) as caught:
+        await read()
+
+    assert another == isinstance(caught.value, OtherPatient)
 
 
 @pytest.mark.parametrize("patient_id", ["..", ".", "a/../b"])

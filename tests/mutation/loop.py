@@ -1,7 +1,7 @@
 """Runs mutants: pytest has collected, and each mutant is a fork that runs until a test fails.
 
 The tests of a mutant are those that reach the line it changes. Those that killed a mutant of the
-same function come first, then those named after the module, then the rest.
+same function or module come first, then what is quick and named after the module, then the rest.
 """
 
 from __future__ import annotations
@@ -18,20 +18,38 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from reach import SEED, load
+from reach import SEED, empty_caches, forget, load
 
 # Of the tests that reach its line a mutant meets a random choice of so many, what survives meets
 # more, and what survives those meets all. Those named after the module do not wait for the third.
 PASSES = (60, 240, 100_000)
-# Of processor time, beside twice what the tests take while they are watched.
-SECONDS_OF_GRACE = 5
+# Of processor time, beside twice what the test takes while it is watched.
+SECONDS_OF_GRACE = 3
+# A test that takes longer while it is watched waits for those that take less.
+DEAR = 0.1
 SAVED_EVERY = 40
+PASSED = "passed.json"
 MOST_MEMORY = 4 << 30
-SURVIVED, KILLED, NO_TESTS, TIMEOUT = 0, 1, 33, 36
+SURVIVED, KILLED, NO_TESTS, TIMEOUT, BROKEN = 0, 1, 33, 36, 99
 # Their mutants act while tables are loaded, so each of them loads anew.
-TABLES = ("record.tables", "record.codes", "record.units", "record.model")
+TABLES = ("record.tables", "record.codes", "record.units")
+# What else a test that is about a module may be named after.
+ALSO = {
+    "criteria.evaluate": ("test_outlook", "test_facts"),
+    "criteria.settle": ("test_facts",),
+    "criteria.view": ("test_facts",),
+    "criteria.attest": ("test_person",),
+    "criteria.course": ("test_prrt",),
+    "criteria.rules.course": ("test_prrt", "test_intervening"),
+    "criteria.rules.diagnosis": ("test_diagnoses",),
+    "criteria.rules.disease": ("test_tumor",),
+    "record.tables": ("test_mappings",),
+}
+F = TypeVar("F", bound=Callable[..., Any])
+# What mutmut wraps, and the mutants of each.
+_KEPT: list[tuple[Any, dict[str, Any]]] = []
 
 
 class Runner:
@@ -40,12 +58,20 @@ class Runner:
     Args:
         into: the folder of the run.
         chosen: by module, the results that mutmut keeps, and the mutants to run.
+        passed: how many passes a mutant has survived; it is kept in the folder.
         workers: forks at one time.
     """
 
-    def __init__(self, into: Path, chosen: dict[str, tuple[Any, list[str]]], workers: int) -> None:
+    def __init__(
+        self,
+        into: Path,
+        chosen: dict[str, tuple[Any, list[str]]],
+        passed: dict[str, int],
+        workers: int,
+    ) -> None:
         self._into = into
         self._chosen = chosen
+        self._passed = passed
         self._workers = workers
         self._items: list[Any] = []
         self._seconds: list[float] = []
@@ -57,45 +83,54 @@ class Runner:
     def pytest_runtestloop(self, session: Any) -> bool:
         """Collection is over: run the mutants."""
         seen = json.loads((self._into / "reached.json").read_text())
-        self._items = session.items
-        if [item.nodeid for item in self._items] != seen["tests"]:
+        items = {item.nodeid: item for item in session.items}
+        if items.keys() != set(seen["tests"]):
             raise SystemExit("the tests of the copy are not those of the mutants")
-        self._seconds = [seen["seconds"].get(name, 0.1) for name in seen["tests"]]
+        self._items = [items[name] for name in seen["tests"]]
+        self._seconds = [seen["seconds"][name] for name in seen["tests"]]
         self._reached = seen["reached"]
-        for module, (held, keys) in self._chosen.items():
-            if module not in TABLES:
-                load()
-            gc.freeze()
-            self._module(module, held, keys)
+        load()
+        gc.freeze()
+        # The dear passes come when every module has had the cheap ones.
+        for number in range(len(PASSES)):
+            for module, (held, keys) in self._chosen.items():
+                self._pass(number, module, held, keys)
         return True
 
-    def _module(self, module: str, held: Any, keys: Sequence[str]) -> None:
-        held.meta_path = self._into / held.meta_path
-        lines = in_folder(self._into, lambda: lines_of(held, keys))
-        for number in range(len(PASSES)):
-            survivors: list[str] = []
-            for key in keys:
-                tests = self._tests(module, key, lines[key], number)
-                if tests:
-                    while len(self._running) >= self._workers:
-                        self._reap(held, survivors)
-                    self._fork(key, tests)
-                elif number == 0:
-                    held.exit_code_by_key[key] = NO_TESTS
-            while self._running:
-                self._reap(held, survivors)
-            held.save()
-            keys = survivors
-            left = f"{len(survivors)} survive pass {number + 1}"
-            print(time.strftime("%H:%M:%S"), module, left, file=sys.__stderr__, flush=True)
+    def _pass(self, number: int, module: str, held: Any, keys: Sequence[str]) -> None:
+        """Run those mutants of a module that have survived the passes before."""
+        waiting = [key for key in keys if self._passed.get(key, 0) == number]
+        if number:
+            waiting = [key for key in waiting if held.exit_code_by_key[key] == SURVIVED]
+        lines = in_folder(self._into, lambda: lines_of(held, waiting))
+        for key in waiting:
+            tests = self._tests(module, key, lines[key], number)
+            while tests and len(self._running) >= self._workers:
+                self._reap(held)
+            if tests:
+                self._fork(module, key, tests)
+            elif number == 0:
+                held.exit_code_by_key[key] = NO_TESTS
+            else:
+                self._passed[key] = number + 1
+        while self._running:
+            self._reap(held)
+        self._save(held)
+        left = sum(self._passed.get(key, 0) == number + 1 for key in waiting)
+        told = f"{module}: {left} of {len(waiting)} survive pass {number + 1}"
+        print(time.strftime("%H:%M:%S"), told, file=sys.__stderr__, flush=True)
+
+    def _save(self, held: Any) -> None:
+        in_folder(self._into, held.save)
+        (self._into / PASSED).write_text(json.dumps(self._passed))
 
     def _tests(self, module: str, key: str, lines: Sequence[int], number: int) -> list[int]:
         """The tests of a mutant in one of the passes."""
         places = (f"{module.replace('.', '/')}.py:{line}" for line in lines)
         reached = next((self._reached[at] for at in places if at in self._reached), [])
         mixed = random.Random(SEED).sample(reached, len(reached))  # noqa: S311
-        stem = module.rpartition(".")[2]
-        named = [test for test in mixed if stem in self._items[test].nodeid]
+        stems = (module.rpartition(".")[2], "test_words", *ALSO.get(module, ()))
+        named = [test for test in mixed if any(stem in self._items[test].nodeid for stem in stems)]
         first = dict.fromkeys([*named[: PASSES[0]], *mixed[: PASSES[0]]])
         if number == 1:
             second = dict.fromkeys([*named, *mixed[: sum(PASSES[:2])]])
@@ -104,37 +139,39 @@ class Runner:
             met = {*named, *mixed[: sum(PASSES[:2])]}
             return sorted(test for test in mixed if test not in met)
         known = [test for test, _ in self._killers[_function(key)].most_common(8)]
-        rank = {test: position for position, test in enumerate(known)}
+        known += [test for test, _ in self._killers[module].most_common(8) if test in reached]
+        rank = {test: position for position, test in enumerate(dict.fromkeys(known))}
         return sorted(
             dict.fromkeys([*known, *first]),
             key=lambda test: (
                 rank.get(test, len(rank)),
-                stem not in self._items[test].nodeid,
-                self._seconds[test] > 0.2,
-                test,
+                self._seconds[test] > DEAR,
+                test not in named,
+                self._seconds[test],
             ),
         )
 
-    def _fork(self, key: str, tests: Sequence[int]) -> None:
+    def _fork(self, module: str, key: str, tests: Sequence[int]) -> None:
         note = self._into / f"killer-{key.rpartition('.')[2]}"
-        seconds = int(SECONDS_OF_GRACE + 2 * sum(self._seconds[test] for test in tests))
         pid = os.fork()
         if pid == 0:
-            self._child(key, tests, note, seconds)
+            self._child(module, key, tests, note)
         self._running[pid] = (key, note)
 
-    def _child(self, key: str, tests: Sequence[int], note: Path, seconds: int) -> None:
+    def _child(self, module: str, key: str, tests: Sequence[int], note: Path) -> None:
         """Run tests until one fails; the exit code says whether one did."""
-        code = KILLED
+        code = BROKEN
         try:
-            used = int(time.process_time())
-            resource.setrlimit(resource.RLIMIT_CPU, (used + seconds, used + seconds + 1))
+            activate(key)
+            empty_caches()
+            if module in TABLES:
+                forget()
+            code = KILLED
             # A mutant that collects without end is an error, not a full memory.
             resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
             nowhere = os.open(os.devnull, os.O_WRONLY)
             os.dup2(nowhere, 1)
             os.dup2(nowhere, 2)
-            activate(key)
             failed = next((test for test, report in self._reports(tests) if report.failed), None)
             code = SURVIVED if failed is None else KILLED
             if failed is not None:
@@ -146,35 +183,56 @@ class Runner:
         from _pytest.runner import runtestprotocol  # noqa: PLC0415
 
         for test, following in zip(tests, [*tests[1:], None], strict=True):
+            most = int(time.process_time() + SECONDS_OF_GRACE + 2 * self._seconds[test])
+            resource.setrlimit(resource.RLIMIT_CPU, (most, resource.RLIM_INFINITY))
             after = None if following is None else self._items[following]
             for report in runtestprotocol(self._items[test], log=False, nextitem=after):
                 yield test, report
 
-    def _reap(self, held: Any, survivors: list[str]) -> None:
+    def _reap(self, held: Any) -> None:
         pid, status = os.wait()
         key, note = self._running.pop(pid)
         code = os.waitstatus_to_exitcode(status)
+        if code == BROKEN:
+            raise SystemExit(f"{key} cannot be made active")
         if code in {-signal.SIGXCPU, -signal.SIGKILL}:
             code = TIMEOUT
         elif code < 0:
             code = KILLED
         if note.exists():
-            self._killers[_function(key)][int(note.read_text())] += 1
+            for scope in (_function(key), _module(key)):
+                self._killers[scope][int(note.read_text())] += 1
             note.unlink()
         held.exit_code_by_key[key] = code
+        if code == SURVIVED:
+            self._passed[key] = self._passed.get(key, 0) + 1
         self._done += 1
         if self._done % SAVED_EVERY == 0:
-            held.save()
-        if code == SURVIVED:
-            survivors.append(key)
+            self._save(held)
+
+
+def keep(mutants: dict[str, Any], is_classmethod: bool = False) -> Callable[[F], F]:  # noqa: ARG001, FBT001, FBT002
+    """In place of mutmut's wrapper, which asks at each call which mutant is active.
+
+    That doubles what the tests take. Here the function stays as it is until :func:`activate`.
+    """
+
+    def kept(function: F) -> F:
+        _KEPT.append((function, mutants))
+        return function
+
+    return kept
 
 
 def activate(name: str) -> None:
-    """Make one mutant the active one; told by a constant, which is quicker than the environment."""
-    from mutmut.mutation import trampoline  # noqa: PLC0415
-
-    os.environ["MUTANT_UNDER_TEST"] = name
-    trampoline.get_mutant_under_test = lambda: name
+    """Make one mutant the active one: the function gets its code, whoever holds the function."""
+    module, _, mutant = name.rpartition(".")
+    function, mutants = next(
+        (one, some) for one, some in _KEPT if one.__module__ == module and mutant in some
+    )
+    body = getattr(mutants[mutant], "__func__", mutants[mutant])
+    function.__code__ = body.__code__
+    function.__defaults__, function.__kwdefaults__ = body.__defaults__, body.__kwdefaults__
 
 
 def lines_of(held: Any, keys: Sequence[str]) -> dict[str, list[int]]:
@@ -224,6 +282,10 @@ def in_folder(folder: Path, call: Callable[[], Any]) -> Any:
         return call()
     finally:
         os.chdir(here)
+
+
+def _module(key: str) -> str:
+    return key.rpartition(".")[0].partition(".")[2]
 
 
 def _function(key: str) -> str:

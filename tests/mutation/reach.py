@@ -1,7 +1,7 @@
 """Which test reaches which line, from one run of the tests without a mutant.
 
-Run as a program in the folder of a mutation run, it writes ``reached.json`` there, unless the one
-that is there is of the same sources and tests.
+Run as a program in the folder of a run, it writes ``reached.json`` there. A test is watched
+again where its file, or any source, is another than it was.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ import os
 import random
 import sys
 import time
+from collections import defaultdict
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,9 @@ LEFT_OUT = "not test_tenths_of_grams"
 SEED = 0
 
 
-def selection() -> list[str]:
+def selection(tests: Sequence[str]) -> list[str]:
     """What tells pytest which tests meet mutants."""
-    return [*TESTS, "-k", LEFT_OUT]
+    return [*(tests or TESTS), "-k", LEFT_OUT]
 
 
 def load() -> None:
@@ -34,11 +36,19 @@ def load() -> None:
     charts.trial()
 
 
-def digest(into: Path) -> str:
-    """What the sources, tests and tables of a folder are, in one word."""
+def forget() -> None:
+    """Undo :func:`load`."""
+    from tests import charts  # noqa: PLC0415
+
+    charts._books.cache_clear()
+    charts.trial.cache_clear()
+
+
+def digest(*places: Path) -> str:
+    """What sources, tests and tables are, in one word."""
     found = hashlib.sha256()
-    for name in ("cds_service", *TESTS, "tests/charts.py", "mappings"):
-        for file in [into / name, *sorted((into / name).rglob("*.*"))]:
+    for place in places:
+        for file in [place, *sorted(place.rglob("*.*"))]:
             if file.is_file() and file.suffix in {".py", ".csv", ".yaml"}:
                 found.update(file.read_bytes())
     return found.hexdigest()
@@ -55,7 +65,6 @@ class Watcher:
         self._seconds: dict[str, float] = {}
         self._began = 0.0
         self._names: list[str] = []
-        self._failed: list[str] = []
 
     def pytest_collection_finish(self, session: Any) -> None:
         """Collection is over; what it ran does not count."""
@@ -69,15 +78,10 @@ class Watcher:
         self._began = time.process_time()
         self._coverage.switch_context(nodeid)
 
-    def pytest_runtest_logreport(self, report: Any) -> None:
-        """A phase of a test ended."""
-        if report.failed:
-            self._failed.append(report.nodeid)
-
     def pytest_runtest_logfinish(self, nodeid: str) -> None:
         """A test ended: the next one reads dates and units anew."""
         self._seconds[nodeid] = time.process_time() - self._began
-        _empty_caches()
+        empty_caches()
 
     def found(self) -> dict[str, Any]:
         """Tests by ``file:line``; a line reached in loading is reached by the tests of tables."""
@@ -94,15 +98,11 @@ class Watcher:
                 tests = {name for name in contexts if name in number}
                 tests |= loads if "load" in contexts else set()
                 reached[f"{short}:{line}"] = sorted(number[name] for name in tests)
-        return {
-            "tests": self._names,
-            "seconds": self._seconds,
-            "reached": reached,
-            "failed": self._failed,
-        }
+        return {"tests": self._names, "seconds": self._seconds, "reached": reached}
 
 
-def _empty_caches() -> None:
+def empty_caches() -> None:
+    """Read dates, codes and units anew."""
     from cds_service.record import dates  # noqa: PLC0415
     from tests import charts  # noqa: PLC0415
 
@@ -113,21 +113,56 @@ def _empty_caches() -> None:
                 held.clear()
 
 
-def main(into: Path) -> int:
-    """Write what each test reaches."""
-    note, now = into / "reached.json", digest(into)
-    if note.exists() and json.loads(note.read_text())["digest"] == now:
-        return 0
+def main(into: Path, tests: Sequence[str]) -> int:
+    """Write what each test reaches, watching only those whose file is another than before."""
+    note = into / "reached.json"
+    shared = ("cds_service", "mappings", "tests/charts.py", "tests/conftest.py")
+    sources = digest(*(into / name for name in shared))
+    places = [into / name for name in tests or TESTS]
+    found = {file for place in places for file in [place, *place.rglob("test_*.py")]}
+    files = {str(one.relative_to(into)): digest(one) for one in sorted(found) if one.is_file()}
+    before = json.loads(note.read_text()) if note.exists() else {"sources": ""}
+    if before["sources"] != sources:
+        before = {"files": {}, "tests": [], "seconds": {}, "reached": {}}
+    stale = [name for name in files if before["files"].get(name) != files[name]]
+    now: dict[str, Any] = {"tests": [], "seconds": {}, "reached": {}}
+    if stale:
+        code, now = _watched(into, stale)
+        if code:
+            return code
+    kept = {name for name in files if name not in stale}
+    held = {"sources": sources, "files": files} | merged(before, kept, now)
+    note.write_text(json.dumps(held))
+    return 0
+
+
+def _watched(into: Path, files: Sequence[str]) -> tuple[int, dict[str, Any]]:
     sys.path.insert(0, str(into))
     os.chdir(into)
     import pytest  # noqa: PLC0415
 
     watcher = Watcher()
     quiet = ["-q", "-q", "--rootdir=.", "-p", "no:cacheprovider", "--no-header", "--tb=short"]
-    code = int(pytest.main([*quiet, *selection()], plugins=[watcher]))
-    note.write_text(json.dumps({"digest": now} | watcher.found()))
-    return code
+    code = int(pytest.main([*quiet, *selection(files)], plugins=[watcher]))
+    return code, watcher.found()
+
+
+def merged(before: dict[str, Any], kept: Container[str], now: dict[str, Any]) -> dict[str, Any]:
+    """What was seen before, of the files that are kept, and what is seen now."""
+    names: list[str] = []
+    seconds: dict[str, float] = {}
+    reached: dict[str, list[int]] = defaultdict(list)
+    for seen in (before, now):
+        moved = {}
+        for at, name in enumerate(seen["tests"]):
+            if seen is now or name.partition("::")[0] in kept:
+                moved[at] = len(names)
+                names.append(name)
+                seconds[name] = seen["seconds"].get(name, 0.1)
+        for line, tests in seen["reached"].items():
+            reached[line].extend(moved[at] for at in tests if at in moved)
+    return {"tests": names, "seconds": seconds, "reached": reached}
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), sys.argv[2:]))

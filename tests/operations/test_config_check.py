@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,6 +15,7 @@ from joserfc.jwk import ECKey
 from ruamel.yaml import YAML
 
 from cds_service.operations.config_check import check_configuration
+from cds_service.store.store import prepare
 from cds_service.trial.load import DEFAULT_TRIAL
 
 if TYPE_CHECKING:
@@ -50,9 +54,14 @@ def good(tmp_path: Path) -> dict[str, str]:
 
 def check(directory: Path, settings: dict[str, str], *options: str) -> Any:
     """Run the command."""
+    return run(directory, settings, "config", "check", *options)
+
+
+def run(directory: Path, settings: dict[str, str], *arguments: str) -> Any:
+    """Run any command of the service."""
     inherited = {name: value for name, value in os.environ.items() if name[:4] != "CDS_"}
     return subprocess.run(
-        [sys.executable, "-m", "cds_service.cli", "config", "check", *options],
+        [sys.executable, "-m", "cds_service.cli", *arguments],
         cwd=directory,
         env=inherited | settings,
         capture_output=True,
@@ -130,6 +139,8 @@ def test_settings_first(tmp_path: Path) -> None:
         ({"CDS_SITE_FILE": "nowhere.yaml"}, "nowhere.yaml"),
         ({"CDS_DATABASE_URL": "sqlite:////nowhere/cds.db"}, "no folder /nowhere"),
         ({"CDS_DATABASE_URL": "sqlite://"}, "SQLite needs a file"),
+        ({"CDS_DATABASE_URL": "sqlite:///site.yaml"}, "site.yaml: is no SQLite database"),
+        ({"CDS_DATABASE_URL": "sqlite:////proc/self"}, "/proc/self: cannot be read (Is a dir"),
         ({"CDS_CANDIDATE_TRIAL_FILE": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
         ({"CDS_JWT_ISSUERS": "nowhere.yaml"}, "nowhere.yaml: cannot be read"),
         ({"CDS_APPROVAL_KEYS": "k.json", "CDS_APPROVAL_FILE": "a.jws"}, "cannot be read"),
@@ -153,3 +164,55 @@ def test_one_fault(
 
     assert 1 == len(errors)
     assert part in errors[0]
+
+
+@pytest.mark.parametrize(
+    ("store", "part"),
+    [
+        ("/proc/x.db", "no file can be made in /proc ("),
+        ("site.yaml", "site.yaml: is no SQLite database"),
+    ],
+)
+def test_a_store_that_cannot_be(
+    tmp_path: Path, good: dict[str, str], store: str, part: str
+) -> None:
+    """The start would fail, so that the check does."""
+    before = sorted(tmp_path.iterdir())
+    ran = check(tmp_path, good | {"CDS_DATABASE_URL": f"sqlite:///{store}"}, "--store")
+
+    assert (2, "") == (ran.returncode, ran.stdout)
+    assert part in ran.stderr
+    assert before == sorted(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("options", [(), ("--store",)])
+def test_a_store_that_has_been_used(
+    tmp_path: Path, good: dict[str, str], options: tuple[str, ...]
+) -> None:
+    """Is a store; an empty file is one to come."""
+    prepare(f"sqlite:///{tmp_path}/used.db", lambda: datetime.now(UTC))
+    (tmp_path / "empty.db").touch()
+    for store in ("used.db", "empty.db"):
+        ran = check(tmp_path, good | {"CDS_DATABASE_URL": f"sqlite:///{store}"}, *options)
+        assert (0, "") == (ran.returncode, ran.stderr)
+    assert 0 == (tmp_path / "empty.db").stat().st_size
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_a_lost_hash_key(tmp_path: Path, good: dict[str, str], *, named: bool) -> None:
+    """None is made for a store that was written with another; a start says the same."""
+    url = f"sqlite:///{tmp_path}/used.db"
+    prepare(url, lambda: datetime.now(UTC))
+    with closing(sqlite3.connect(tmp_path / "used.db")) as database, database:
+        database.execute("insert into audit values (2, '', 'hook', '{}', '', '')")
+    settings = good | {"CDS_DATABASE_URL": url, "CDS_HASH_KEY_FILE": str(tmp_path / "lost.key")}
+    if not named:
+        del settings["CDS_HASH_KEY_FILE"]
+
+    for command in (["config", "check"], ["serve", "--port", "0"]):
+        ran = run(tmp_path, settings, *command)
+        assert (2, "") == (ran.returncode, ran.stdout)
+        (line,) = ran.stderr.splitlines()
+        assert "missing, and the store has records made with it; put it back" in line
+        assert ("lost.key" if named else "used.db.key") in line
+    assert [tmp_path / "hash.key"] == list(tmp_path.glob("*.key"))

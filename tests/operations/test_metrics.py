@@ -17,7 +17,6 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
 from cds_service import trust
-from cds_service.errors import StoreUnavailable
 from cds_service.knowledge import load_knowledge
 from cds_service.operations.counting import CountedRequests, route_of
 from cds_service.operations.labels import REFUSALS, RESOURCE_TYPES
@@ -117,13 +116,16 @@ class TestCounts:
         assert 1 == value(metrics, "cds_candidate_hooks_total", comparison="different")
 
     def test_store(self) -> None:
-        """Every access is timed; one that fails is counted, and its error goes on."""
+        """Every access is timed; one that fails is counted; what waits and what was written."""
         metrics = Metrics()
-        with metrics.store("audit"):
-            pass
-        with pytest.raises(StoreUnavailable), metrics.store("audit"):
-            raise StoreUnavailable("full")
+        metrics.stored("audit", 0.1, failed=False)
+        metrics.stored("audit", 0.2, failed=True)
+        metrics.store_waits(3, 1.5)
+        metrics.store_written(1_800_000_000)
 
+        assert 3 == value(metrics, "cds_store_waiting_writes")
+        assert 1.5 == value(metrics, "cds_store_lag_seconds")
+        assert 1_800_000_000 == value(metrics, "cds_store_written_timestamp_seconds")
         assert 2 == value(metrics, "cds_store_duration_seconds_count", operation="audit")
         assert 1 == value(metrics, "cds_store_failures_total", operation="audit")
 
@@ -183,7 +185,10 @@ class TestLabels:
             metrics.keys_fetched(text, 1)
             metrics.keys_failed(text)
             metrics.shed(text, text)  # type: ignore[arg-type]
-            with metrics.request(text), metrics.store(text):  # type: ignore[arg-type]
+            metrics.stored(text, 1, failed=True)  # type: ignore[arg-type]
+            metrics.security(text, text)
+            metrics.unlisted_server(text)
+            with metrics.request(text):
                 pass
 
         text = metrics.render()[0].decode()

@@ -502,6 +502,7 @@ class TestWords:
             ("Human immunodeficiency virus [HIV] disease", {"hiv"}),
             ("HIV test negative", set()),
             ("Hearing aids", set()),
+            ("Gilbert's syndrome", {"gilbert"}),
             ("Metastatic disease, brain", {"brain_metastasis", "metastasis"}),
             ("History of brain metastases", set()),
             ("Congestive heart failure", {"heart_failure"}),

@@ -61,9 +61,16 @@ class TestSettled:
         assert not parse_when("2026-03-04", TORONTO).on(date(2026, 3, 4)).zoneless
         assert not moment.on(date(2026, 3, 4)).unreadable
 
-    def test_what_cannot_be_read_keeps_its_words(self) -> None:
+    @pytest.mark.parametrize("text", ["soon", "2026-03-04" + " " * 60])
+    def test_what_cannot_be_read_keeps_its_words(self, text: str) -> None:
         """So that a data issue can name them."""
-        assert "soon" == unreadable_when("soon").text == parse_when("soon", TORONTO).text
+        assert text == unreadable_when(text).text == parse_when(text, TORONTO).text
+
+    @pytest.mark.parametrize("text", ["2026", "2026-03", "2026-03-04", "2026-03-04T10:00:00Z"])
+    def test_it_keeps_what_it_stands_in_for(self, text: str) -> None:
+        """As the evidence tells it; a clinical date stands in for nothing."""
+        assert "recordedDate" == parse_when(text, TORONTO, stand_in="recordedDate").stand_in
+        assert parse_when(text, TORONTO).stand_in is None
 
 
 class TestInstants:

@@ -267,7 +267,7 @@ class TestSwitch:
         assert "trial:net-retreat\ton\tsince " in run("switch", "show").out
 
     def test_a_name_that_no_service_uses(self, filled: str, run: Run) -> None:
-        """Is switched, for it may be one to come, with a word on what there is."""
+        """Is refused, with a word on what there is, unless it is said to be one to come."""
 
         async def declare(store: Store) -> None:
             await store.declare({"trial:net-retreat", "issuer:st-elsewhere"})
@@ -275,10 +275,16 @@ class TestSwitch:
         _with_store(filled, declare)
 
         assert "" == run("switch", "off", "trial:net-retreat").err
-        assert (
-            "used: issuer:st-elsewhere, trial:net-retreat"
-            in run("switch", "off", "trial:net-retreet").err
-        )
+        refused = run("switch", "off", "trial:net-retreet")
+        assert isinstance(refused.error, InputError)
+        assert "used: issuer:st-elsewhere, trial:net-retreat." in str(refused.error)
+        assert "trial:net-retreet" not in run("switch", "show").out + refused.out
+
+        switched = run("switch", "off", "trial:net-retreet", "--new")
+        assert "trial:net-retreet is off\n" == switched.out
+        assert "no service has used this name so far" in switched.err
+        assert "trial:net-retreet\toff\t" in run("switch", "show").out
+        assert "trial:net-retreet is on\n" == run("switch", "on", "trial:net-retreet").out
 
     @pytest.mark.parametrize(
         "name", ["net-retreat", "trial:", "user:ada", "trial:a b", "trial:a\n"]

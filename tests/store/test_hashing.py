@@ -11,6 +11,8 @@ import pytest
 
 from cds_service.errors import ConfigError
 from cds_service.store.hashing import KeyedHash
+from cds_service.store.store import Store
+from tests.store.entries import Clock, hook
 
 KEY = b"k" * 32
 
@@ -112,6 +114,34 @@ class TestKeyFile:
         KeyedHash.for_store(None, f"sqlite:///{tmp_path}/store.db")
 
         assert [tmp_path / "store.db.key"] == list(tmp_path.iterdir())
+
+    @pytest.mark.parametrize("given", [True, False])
+    async def test_none_is_made_for_a_store_that_was_used(
+        self, tmp_path: Path, *, given: bool
+    ) -> None:
+        """Who stands in it is known by the lost key alone."""
+        url = f"sqlite:///{tmp_path}/store.db"
+        key = tmp_path / ("keys" if given else "store.db.key")
+        path = key if given else None
+        store = Store(url, now=Clock())
+        await store.start()
+        try:
+            KeyedHash.for_store(path, url)  # what a start left, before its first hook
+            key.unlink()
+            KeyedHash.for_store(path, url)
+            await store.write_hook(hook())
+        finally:
+            await store.aclose()
+        lost = key.read_bytes()
+        key.unlink()
+
+        with pytest.raises(ConfigError, match="missing, and the store has records made with it"):
+            KeyedHash.for_store(path, url)
+        assert not key.exists()
+
+        key.write_bytes(lost)
+        key.chmod(0o600)
+        KeyedHash.for_store(path, url)
 
     def test_shared_by_replicas(self, tmp_path: Path) -> None:
         """With PostgreSQL it must be given, and be there."""

@@ -33,6 +33,7 @@ class TestRecord:
             "user": "user-hash",
             "asOf": "2026-11-24",
             "outcome": "card",
+            "reason": None,
             "overall": "possible",
             "trial": {"id": "net-retreat", "version": "2023", "digest": "sha256:1"},
             "mappings": {"version": "1", "digest": "sha256:2"},

@@ -12,4 +12,7 @@ async def test_everybody_is_the_one_caller(authorization: str | None) -> None:
     """Whatever it shows; it may have the servers of the settings read."""
     servers = ("https://ehr.example/fhir",)
 
-    assert Caller(OPEN, servers) == await AnyCaller(servers)(authorization, "/cds-services")
+    shown = await AnyCaller(servers).shown(authorization, "/cds-services")
+    await shown.use()
+
+    assert Caller(OPEN, servers) == shown.caller

@@ -267,7 +267,11 @@ def test_a_record_that_is_wrong(file: File, fields: dict[str, Any], message: str
         ({"issuers": None}, "names no issuer"),
         ({"issuers": [record()], "more": 1}, "has something beside issuers"),
         ("7", "must be a list of issuers"),
-        ("{", "is not JSON, or says something twice"),
+        ("{", "is not JSON, or says something twice (line 1)"),
+        (
+            '[{"iss": "a",\n"jwks_url": "b"},\n ZZKEY]',
+            "is not JSON, or says something twice (line 3)",
+        ),
         ('{"iss": "a", "iss": "b"}', "is not JSON, or says something twice"),
         ("[" * 100_000, "is not JSON, or says something twice"),
     ],
@@ -277,10 +281,30 @@ def test_a_file_that_is_wrong(file: File, content: Any, message: str) -> None:
     assert message == file.error(content)
 
 
-@pytest.mark.parametrize("text", ["a: [", "a: 1\na: 2", "issuers:\n - iss: a\n   iss: ZZKEY\n"])
-def test_a_file_that_is_no_yaml(file: File, text: str) -> None:
-    """Or says something twice; the line is not quoted, since a key may be on it."""
-    assert "is not YAML, or says something twice" == file.error(text, name="issuers.yaml")
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("a: [", 1),
+        ("a: 1\na: 2", 2),
+        ("issuers:\n - iss: a\n   iss: ZZKEY\n", 3),
+        ("- iss: a\n\tjwks_url: ZZKEY\n", 2),
+    ],
+)
+def test_a_file_that_is_no_yaml(file: File, text: str, line: int) -> None:
+    """Or says something twice; the line is named, and not quoted, since a key may be on it."""
+    said = f"is not YAML, or says something twice (line {line})"
+    assert said == file.error(text, name="issuers.yaml")
+
+
+@pytest.mark.parametrize(
+    "value", [" https://ehr.example", "https://ehr.example ", "a\u200bb", "a\n"]
+)
+@pytest.mark.parametrize("name", ["iss", "client_id", "tenants"])
+def test_what_a_token_can_never_say(file: File, name: str, value: str) -> None:
+    """A space that is not seen would refuse every token, and nobody would know why."""
+    assert file.error([record(**{name: value})]).endswith(
+        f": {name}: has spaces around it, or characters that cannot be seen"
+    )
 
 
 def test_an_empty_file(file: File) -> None:
@@ -352,3 +376,25 @@ def test_too_many_keys(file: File, ec_key: Key) -> None:
     keys = [{**ec_key.public, "kid": str(n)} for n in range(51)]
 
     assert f"{TITLE}: keys: more than 50 keys" == file.error([record(jwks_url=None, keys=keys)])
+
+
+# --- Servers for all ----------------------------------------------------------------------------
+
+
+def test_servers_for_all_are_those_of_one(file: File) -> None:
+    """Of several EHRs each lists its own: else one hospital's hooks could name another's server."""
+    shared = {"fhir_servers": ("https://shared.example/fhir",)}
+    one, two = (
+        record(),
+        record(iss="https://two.example/fhir", fhir_servers=["https://two.example/r4"]),
+    )
+    error = file.error([one, two], **shared)
+
+    assert "CDS_FHIR_SERVERS" in error
+    assert error.endswith(": ehr.example-fhir lists none")
+    neither = [one, record(iss="https://two.example/fhir")]
+    assert 2 == file.error(neither, **shared).count("lists none")
+    # Each of these may start.
+    file.load([one], **shared)
+    file.load([one, two])
+    file.load([one | {"fhir_servers": []}, two], **shared)

@@ -89,17 +89,17 @@ async def test_the_operator_is_told_how_each_fetch_went(
     check: Any, issuer: Any, ehr: Ehr, key_server: Any, clock: Clock
 ) -> None:
     """By the name of the issuer, for metrics."""
-    told: list[tuple[str, bool]] = []
+    told: list[tuple[str, str | None]] = []
     async with key_server(ehr.key.public) as server:
         checking = check(
-            issuer(jwks_url=server.url), observe=lambda name, ok: told.append((name, ok))
+            issuer(jwks_url=server.url), observe=lambda name, reason: told.append((name, reason))
         )
         await reason(checking, ehr.bearer())
         server.status = 404
         clock.forward(seconds=LIFETIME)
         await reason(checking, ehr.bearer())
 
-    assert [("ehr", True), ("ehr", False)] == told
+    assert [("ehr", None), ("ehr", "unreachable")] == told
 
 
 # --- Keys that are not there --------------------------------------------------------------------

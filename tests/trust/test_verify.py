@@ -54,6 +54,23 @@ async def test_a_good_token_tells_who_calls(
     assert Caller("ehr", (ISS,), "ZZTOK-1", "our-client", shadow=True) == caller
 
 
+async def test_who_has_shown_itself_has_not_used_its_token(
+    check: Any, issuer: Any, ehr: Ehr
+) -> None:
+    """That comes later, and once."""
+    memory = Memory()
+    checking, token = check(issuer(), replay=memory), ehr.bearer(jti="1")
+
+    shown = [await checking.shown(token, HOOK) for _ in range(2)]
+    assert [] == memory.asked
+    await shown[1].use()
+    for one in shown:
+        with pytest.raises(Unauthenticated, match="replayed"):
+            await one.use()
+    assert "replayed" == await refused(checking, token)
+    assert "ehr" == shown[0].caller.name
+
+
 @pytest.mark.parametrize("path", ["/cds-services", HOOK, f"{HOOK}/feedback"])
 async def test_each_endpoint_has_its_own_audience(
     check: Any, issuer: Any, ehr: Ehr, path: str

@@ -130,8 +130,9 @@ def test_without_java_the_command_says_what_is_missing(
     out = tmp_path / "out"
     assert 1 == main(["cohort", "--net", "1", "--ordinary", "0", "--out", str(out)])
     error = capsys.readouterr().err
-    assert "missing: ['java', 'javac', 'mvn']" in error
+    assert "missing: java, javac, mvn" in error
     assert 1 == error.count("\n")
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_no_two_runs_share_a_seed() -> None:

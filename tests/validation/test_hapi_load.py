@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
 
+import httpx2
+import pytest
+
 from tests.charts import bundle, lab, patient, resource
-from validation.hapi_load import loadable
+from validation.hapi_load import load_chart, loadable
 from validation.through_hapi import differences
 
 Json = dict[str, Any]
@@ -61,6 +66,44 @@ def test_claims_stay_behind() -> None:
     claim = {"resourceType": "Claim", "id": "c"}
 
     assert [] == loadable(json.dumps(bundle(claim)).encode())
+
+
+class _Fails(BaseHTTPRequestHandler):
+    """Breaks its first answers off, and takes what comes then."""
+
+    broken = 0
+    taken: list[bytes] = []  # noqa: RUF012  (of a class that each test makes anew)
+
+    def do_POST(self) -> None:
+        """Answer, or begin to."""
+        self.taken.append(self.rfile.read(int(self.headers["Content-Length"])))
+        self.send_response(200)
+        broken = len(self.taken) <= self.broken
+        self.send_header("Content-Length", "9" if broken else "2")
+        self.end_headers()
+        self.wfile.write(b"{}")
+        self.close_connection = True
+
+    def log_message(self, *_: Any) -> None:
+        """Say nothing."""
+
+
+@pytest.mark.parametrize(("broken", "asked"), [(0, 1), (2, 3), (9, 4)])
+def test_a_connection_that_breaks_off_is_tried_again(broken: int, asked: int) -> None:
+    """What is put twice is there once; a server that never answers is an error."""
+    handler = type("Fails", (_Fails,), {"broken": broken, "taken": []})
+    with HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with httpx2.Client(trust_env=False) as client:
+            base = f"http://127.0.0.1:{server.server_port}"
+            if asked > broken:
+                assert {"Patient/anna"} == load_chart(client, base, as_synthea(patient()))
+            else:
+                with pytest.raises(httpx2.TransportError):
+                    load_chart(client, base, as_synthea(patient()))
+        server.shutdown()
+    assert asked == len(handler.taken)
+    assert 1 == len(set(handler.taken))
 
 
 def test_differences_name_the_field() -> None:

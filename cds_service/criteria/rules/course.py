@@ -173,8 +173,8 @@ def _after(rule: InterveningRule, course: Course, context: Context) -> Finding:
         if one.when is not None and one.when.first > course.last
     )
     if after.given:
-        return _found("given", after.given, stands=not any(o.doubtful for o in after.given))
-    limited = _limited(rule, after.limited, context)
+        return _found("given", after.given, stands=_stands(rule, course, after.given))
+    limited = _limited(rule, course, after.limited, context)
     if limited is not None and limited.outcome == "given":
         return limited
     if after.undated:
@@ -188,6 +188,19 @@ def _after(rule: InterveningRule, course: Course, context: Context) -> Finding:
     if after.ordered:
         return _found("ordered", after.ordered)
     return Finding("none", values={"last": course.cycles[-1].shown})
+
+
+def _stands(
+    rule: InterveningRule, course: Course, found: Sequence[Exposure | ProcedureDone]
+) -> bool:
+    """Whether it is after the course whatever else is recorded: no cycle of it can be later."""
+    first = course.cycles[0].day
+    return any(
+        one.when is not None
+        and not one.doubtful
+        and _days(first, one.when) > rule.course.course_days
+        for one in found
+    )
 
 
 def _found(
@@ -246,7 +259,7 @@ def _sort_drug(rule: InterveningRule, last: date, one: Exposure, after: _After) 
 
 
 def _limited(
-    rule: InterveningRule, exposures: Sequence[Exposure], context: Context
+    rule: InterveningRule, course: Course, exposures: Sequence[Exposure], context: Context
 ) -> Finding | None:
     """A drug that another sentence allows for a limited time: a longer time is a therapy."""
     if not exposures:
@@ -262,7 +275,7 @@ def _limited(
         if count <= rule.limited_days:
             clock.note(date.fromordinal(clock.today.toordinal() + rule.limited_days + 1 - count))
     if len(sure) > rule.limited_days:
-        return _found("given", exposures, stands=not any(one.doubtful for one in exposures))
+        return _found("given", exposures, stands=_stands(rule, course, exposures))
     finding = _found("limited", exposures)
     finding.values["days"] = str(len(at_most))
     return finding
