@@ -142,7 +142,10 @@ class _Parts:
         settings, knowledge = self.settings, self.knowledge
         service = describe(knowledge.trial, prefetch_templates(knowledge.searches))
         cards = CardBuilder(
-            knowledge.trial, knowledge.site, protocol_url=settings.links_protocol_url
+            knowledge.trial,
+            knowledge.site,
+            protocol_url=settings.links_protocol_url,
+            signed=settings.approval_keys is not None,
         )
         screening = HookScreening(
             knowledge.screener,

@@ -41,13 +41,18 @@ class CardBuilder:
         trial: the trial, whose file has all words.
         site: which results make a card.
         protocol_url: address of the current protocol, for a link on the card; from configuration.
+        signed: whether a named person signed the criteria and codes in force; where not, each card
+            says so.
 
     Raises:
         ConfigError: an order of the trial file makes no valid R4 ServiceRequest.
     """
 
-    def __init__(self, trial: Trial, site: Site, *, protocol_url: str | None = None) -> None:
+    def __init__(
+        self, trial: Trial, site: Site, *, protocol_url: str | None = None, signed: bool = False
+    ) -> None:
         words = trial.card
+        self._signed = signed
         self._trial = trial
         self._site = site
         self._orders = OrderBook(trial)
@@ -83,7 +88,7 @@ class CardBuilder:
             summary=card_summary(report, self._trial),
             indicator="info",
             source=self._source,
-            detail=card_detail(report, self._trial),
+            detail=card_detail(report, self._trial, signed=self._signed),
             suggestions=suggestions,
             selection_behavior="any" if suggestions else None,
             override_reasons=self._override_reasons,

@@ -38,13 +38,14 @@ def report_markdown(report: Report, trial: Trial) -> str:
     return f"# {title}\n\n{card_detail(report, trial, level=2)}\n"
 
 
-def card_detail(report: Report, trial: Trial, *, level: int = 3) -> str:
+def card_detail(report: Report, trial: Trial, *, level: int = 3, signed: bool = True) -> str:
     """A card's detail in GitHub-flavoured Markdown, with no HTML and no links.
 
     Args:
         report: the report.
         trial: its trial, whose file has the words.
         level: the depth of its headings.
+        signed: whether a named person signed the criteria and codes in force.
     """
     words = trial.card.detail
     lead = [words.results.of(report.overall)] + [words.incomplete] * bool(report.unread)
@@ -52,6 +53,7 @@ def card_detail(report: Report, trial: Trial, *, level: int = 3) -> str:
     for heading, lines in _sections(report, trial):
         if lines:
             parts += [f"{'#' * level} {heading}", "\n".join(lines)]
+    parts += [] if signed else [f"**{words.unsigned}**"]
     parts += [f"*{trial.notice}*", _versions(report, trial)]
     return "\n\n".join(parts)
 

@@ -147,6 +147,7 @@ class DetailWords(CardModel):
     Args:
         results: what each overall result means.
         incomplete: added where data could not be read.
+        unsigned: added where nobody signed the criteria and codes in force.
         time, time_unknown, new_data, permanent: whether a blocker can change.
         evidence: one resource behind a status; ``{parts}`` are its value, date and reference.
         segments: each overall result as it is called in the outlook.
@@ -158,6 +159,7 @@ class DetailWords(CardModel):
     title: Annotated[str, _template("trial", "subject", "date")]
     results: Results[Words]
     incomplete: Words
+    unsigned: Words
     headings: Headings
     criterion: Annotated[str, _template("title", "summary")]
     time: Annotated[str, _template("date")]

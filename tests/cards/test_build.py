@@ -176,6 +176,18 @@ class TestCard:
         assert made is not None
         assert {"suggestions", "selectionBehavior", "links"}.isdisjoint(as_json(made))
 
+    @pytest.mark.parametrize("signed", [True, False])
+    def test_a_card_says_where_nobody_signed(
+        self, make_report: MakeReport, trial: Trial, opened: Opened, *, signed: bool
+    ) -> None:
+        """Beside the version that it rests on; the report is the same."""
+        made = CardBuilder(trial, Site(), signed=signed).card(
+            make_report("possible"), opened, today=TODAY
+        )
+
+        assert made is not None
+        assert signed == ("**Draft, not for care" not in made.detail)
+
     def test_a_link_comes_from_the_configuration(
         self, make_report: MakeReport, trial: Trial, opened: Opened
     ) -> None:

@@ -131,11 +131,20 @@ def test_criteria_and_tables_that_nobody_approved(
     said = refusals({"trial": (other_trial, approved, []), "mappings": (other_table, approved, [])})
     with another(tmp_path, today, **(approved | {"CDS_AUTH": "required"})) as service:
         started = service.post(service.hook()).response.status_code
+        signed = service.post(service.hook()).card["detail"]
 
     for name, text in said.items():
         assert 1 == text.count("\n")
         assert f"the {name} in force is not the one that lead approved" in text
     assert 200 == started
+    assert "not for care" not in signed
+
+
+@pytest.mark.case("LOD-07")
+def test_a_card_by_criteria_that_nobody_signed(service: Running) -> None:
+    """It says so, each time."""
+    for _ in range(2):
+        assert "Draft, not for care" in service.post(service.hook()).card["detail"]
 
 
 @pytest.mark.case("LOD-07")
