@@ -152,7 +152,7 @@ def lines(summary: list[tuple[str, str]]) -> Iterator[str]:
 
 
 def _described(issuer: Issuer) -> str:
-    keys = f"{len(issuer.keys)} keys" if issuer.jwks_url is None else f"keys at {issuer.jwks_url}"
+    keys = f"keys: {len(issuer.keys)}" if issuer.jwks_url is None else f"keys at {issuer.jwks_url}"
     notes = [
         *([] if issuer.enabled else ["may not call"]),
         *(["shadow"] if issuer.shadow else []),

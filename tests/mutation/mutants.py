@@ -97,7 +97,11 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--tests", action="append", default=[], help="files or folders of tests")
     parser.add_argument("--table", action="store_true", help="print the results so far")
     parser.add_argument("patterns", nargs="*", default=["*"])
-    return parser.parse_args()
+    asked = parser.parse_args()
+    for pattern in asked.patterns:
+        if not any(fnmatch(name, pattern) for name in MODULES):
+            parser.error(f"no module is called {pattern}; known: {', '.join(MODULES)}")
+    return asked
 
 
 def _copy(into: Path) -> None:

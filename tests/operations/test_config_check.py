@@ -81,7 +81,7 @@ def test_good(tmp_path: Path, good: dict[str, str]) -> None:
     assert "sha256:" in said["candidate"]
     assert said["trial"].split()[-1] != said["candidate"].split()[-1]
     assert said["issuer"].strip() == (
-        "general-hospital (https://ehr.hospital.example); 1 keys; "
+        "general-hospital (https://ehr.hospital.example); keys: 1; "
         "FHIR servers: https://fhir.hospital.example/r4"
     )
     assert "America/Toronto" in said["site"]
