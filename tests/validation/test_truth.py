@@ -569,6 +569,7 @@ OF_THE_GENERATOR = sorted(
         VALIDATION / "cohort.py",
         VALIDATION / "decisions.py",
         VALIDATION / "enrich.py",
+        VALIDATION / "needs.py",
         *(VALIDATION / "enriching").glob("*.py"),
         *(VALIDATION / "truth").glob("*.py"),
     ]
@@ -586,6 +587,11 @@ def test_the_generator_shares_nothing_with_the_service(path: Path) -> None:
             imported.add(node.module or "")
     ours = {name for name in imported if name.startswith(("cds_service", "validation", "tests"))}
 
-    generator = ("validation.decisions", "validation.enrich", "validation.truth")
+    generator = (
+        "validation.decisions",
+        "validation.enrich",
+        "validation.needs",
+        "validation.truth",
+    )
     assert not {name for name in ours if not name.startswith(generator)}
     assert "mappings" not in path.read_text(encoding="utf-8")
