@@ -8,8 +8,10 @@ from decimal import Decimal
 from typing import Literal
 
 from cds_service.criteria.attest import Attestation
+from cds_service.criteria.clock import Clock
 from cds_service.criteria.evaluate import Evaluator
 from cds_service.criteria.finding import SiteFacts
+from cds_service.criteria.relevance import SetAside, set_aside
 from cds_service.fhir.chart import LARGE_CHART, Chart
 from cds_service.fhir.pace import InTime, always
 from cds_service.fhir.reader import Reader
@@ -21,7 +23,7 @@ from cds_service.report import Report, Version
 from cds_service.trial.schema import Trial
 from cds_service.trial.site import Site
 
-NotConcerned = Literal["merged", "inactive", "deceased", "not-concerned"]
+NotConcerned = SetAside | Literal["not-concerned"]
 """Why a trial does not concern a patient, for the audit."""
 
 
@@ -129,14 +131,7 @@ class OpenChart:
         """Why the trial does not concern the patient of a report; None where it may."""
         if report.overall != "not_relevant":
             return None
-        patient = self._record(chart).patient
-        if patient.replaced_by is not None:
-            return "merged"
-        if patient.inactive:
-            return "inactive"
-        died = patient.died
-        dead = patient.deceased if died is None else died.unreadable or died.first <= self._as_of
-        return "deceased" if dead else "not-concerned"
+        return set_aside(self._record(chart).patient, Clock(self._as_of)) or "not-concerned"
 
     def takes_long(self, chart: Chart) -> bool:
         """Whether others should not have to wait for the report on a chart."""

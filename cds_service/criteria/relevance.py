@@ -10,23 +10,32 @@ from typing import Literal
 
 from cds_service.criteria.clock import Clock
 from cds_service.criteria.view import DRUG_READS, RecordIndex, View
-from cds_service.record.model import Complete, Record, Verification
+from cds_service.record.model import Complete, Patient, Record, Verification
 from cds_service.trial.schema import Relevance
 
 Answer = Literal["relevant", "not_relevant", "unread"]
+SetAside = Literal["merged", "inactive", "deceased"]
+
+
+def set_aside(patient: Patient, clock: Clock) -> SetAside | None:
+    """Why a patient is not looked at, whatever the chart holds; None for one who is."""
+    if patient.replaced_by is not None:
+        return "merged"
+    if patient.inactive:
+        return "inactive"
+    if patient.died is None:
+        return "deceased" if patient.deceased else None
+    # A time of death that cannot be read is one all the same.
+    dead = patient.died.unreadable or clock.has_come(patient.died.first)
+    return "deceased" if dead else None
 
 
 def relevance(
     rule: Relevance, record: Record, day: date, index: RecordIndex | None = None
 ) -> Answer:
     """Whether the chart concerns the trial; ``unread`` where an incomplete read leaves it open."""
-    patient = record.patient
     clock = Clock(day)
-    if patient.replaced_by is not None or patient.inactive:
-        return "not_relevant"
-    if patient.died is None and patient.deceased:
-        return "not_relevant"
-    if patient.died is not None and (patient.died.unreadable or clock.has_come(patient.died.first)):
+    if set_aside(record.patient, clock) is not None:
         return "not_relevant"
     view = View(index or RecordIndex(record), clock)
     tumor = view.diagnoses((*rule.diagnoses, *rule.morphology))

@@ -92,7 +92,7 @@ class RecordIndex:
         facts = tuple(_facts(record))
         self.facts = len(facts)
         # By identity: the few facts whose date is vague or which may not count at all.
-        self.loose = frozenset(id(fact) for fact in facts if _is_loose(fact))
+        self.loose = frozenset(id(fact) for fact in facts if is_loose(fact))
 
 
 def _in_parts(record: Record) -> Record:
@@ -115,7 +115,8 @@ def _facts(record: Record) -> Iterator[Fact]:
     yield from record.consents
 
 
-def _is_loose(fact: Fact) -> bool:
+def is_loose(fact: Fact) -> bool:
+    """Whether a fact has a vague date, or may not count at all."""
     when, end = fact.when, getattr(fact, "end", None)
     vague = not (when is None or when.exact) or not (end is None or end.exact)
     return vague or getattr(fact, "doubtful", False)

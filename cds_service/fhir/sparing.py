@@ -12,6 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
+from cds_service.criteria.view import DRUG_READS, is_loose
 from cds_service.fhir.chart import LARGE_CHART
 from cds_service.record.model import Complete, Failed, Partial, Read, Record
 
@@ -21,17 +22,10 @@ TOO_MUCH: Final = "too much to judge in time"
 MOST_LOOSE: Final = 2
 """Facts with a vague date or a doubt that are judged in no time."""
 
-_DRUGS: Final = (
-    "MedicationAdministration",
-    "MedicationStatement",
-    "MedicationRequest",
-    "MedicationDispense",
-    "Procedure",
-)
 # The facts of a record, and what they were read from.
 _KINDS: Final = {
     "results": ("Observation",),
-    "exposures": _DRUGS,
+    "exposures": DRUG_READS,
     "diagnoses": ("Condition",),
     "procedures": ("Procedure",),
     "scans": ("ImagingStudy", "DiagnosticReport", "Procedure"),
@@ -71,10 +65,4 @@ def unread(read: Read) -> Read:
 
 
 def _loose(record: Record, names: Iterable[str]) -> int:
-    return sum(_is_loose(fact) for name in names for fact in getattr(record, name))
-
-
-def _is_loose(fact: Any) -> bool:
-    when, end = fact.when, getattr(fact, "end", None)
-    vague = (when is not None and not when.exact) or (end is not None and not end.exact)
-    return vague or fact.doubtful
+    return sum(is_loose(fact) for name in names for fact in getattr(record, name))
