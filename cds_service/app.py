@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import Callable, Iterable
 from datetime import UTC, date, datetime
 from importlib.metadata import version as package_version
 from typing import Final
@@ -13,21 +12,19 @@ from structlog.typing import FilteringBoundLogger
 
 from cds_service.cards.build import CardBuilder
 from cds_service.cdshooks.answering import Answering, Showing
-from cds_service.cdshooks.application import Lifespan, make_application
+from cds_service.cdshooks.application import make_application
 from cds_service.cdshooks.bulkhead import Bulkhead
-from cds_service.cdshooks.envelope import HOOK
 from cds_service.cdshooks.feedback import FeedbackDesk
+from cds_service.cdshooks.life import Life
 from cds_service.cdshooks.log import make_logger
-from cds_service.cdshooks.models import Service
 from cds_service.cdshooks.notes import Notes
 from cds_service.cdshooks.probes import probe_routes
-from cds_service.cdshooks.routes import HookRoutes, Limits
+from cds_service.cdshooks.routes import HookRoutes, Limits, describe
 from cds_service.cdshooks.screen import HookScreening
 from cds_service.errors import ConfigError
-from cds_service.fhir.http import FhirClients
+from cds_service.fhir.http import FhirClients, server_base
 from cds_service.fhir.queries import prefetch_templates
 from cds_service.knowledge import Knowledge, approved_knowledge
-from cds_service.operations.garbage import few_collections
 from cds_service.operations.metrics import Metrics
 from cds_service.operations.safety import unsafe
 from cds_service.operations.tracing import make_tracing
@@ -35,7 +32,6 @@ from cds_service.screening import Screener
 from cds_service.settings import Settings, load_settings
 from cds_service.store.hashing import KeyedHash
 from cds_service.store.store import Store
-from cds_service.trial.schema import Trial
 from cds_service.trust.caller import OPEN, AnyCaller, CallerCheck
 from cds_service.trust.issuers import load_issuers
 from cds_service.trust.verify import TokenCheck
@@ -92,17 +88,20 @@ class _Parts:
         self._say_versions()
         self.hashes = KeyedHash.for_store(settings.hash_key_file, url)
         self.caller_names: tuple[str, ...] = (OPEN,)
+        self.servers = _bases(settings.fhir_servers)
         self.callers = self._callers()
+        self.metrics.allow(servers=self.servers)
 
     def application(self) -> Starlette:
         """The application around all parts."""
+        life = self._life()
         return make_application(
-            [*self._hook_routes().routes(), *probe_routes(self._unready, self._figures)],
+            [*self._hook_routes().routes(), *probe_routes(life.unready, life.figures)],
             origins=self.settings.cors_origins,
             logger=self.logger,
             metrics=self.metrics,
             most_requests=self.settings.max_concurrent_hooks + _OTHER_REQUESTS,
-            lifespan=self._lifespan(),
+            lifespan=life.lifespan,
         )
 
     def _say_versions(self) -> None:
@@ -128,6 +127,7 @@ class _Parts:
             allow_plain_http=settings.allow_plain_http,
         )
         self.caller_names = tuple(issuer.name for issuer in issuers)
+        self.servers = _bases(server for issuer in issuers for server in issuer.fhir_servers)
         self.metrics.allow(callers=self.caller_names)
         return TokenCheck(
             issuers,
@@ -154,6 +154,7 @@ class _Parts:
             self._today,
             self.candidate,
             self.tracing,
+            test_tags=knowledge.site.test_patients,
             unlisted=self.notes.unlisted_server,
         )
         answering = Answering(
@@ -205,22 +206,6 @@ class _Parts:
     def _today(self) -> date:
         return self.now().astimezone(self.knowledge.site.zone).date()
 
-    def _figures(self) -> tuple[bytes, str]:
-        self.notes.store_waits(self.store.health())
-        return self.metrics.render()
-
-    async def _unready(self) -> str | None:
-        reason = await self._why_unready()
-        self.notes.readiness(reason)
-        return reason
-
-    async def _why_unready(self) -> str | None:
-        if not await self.store.ready():
-            return "store"
-        if isinstance(self.callers, TokenCheck) and not self.callers.fresh():
-            return "keys"
-        return None
-
     def _note_start(self) -> None:
         self.logger.info(
             "start",
@@ -231,39 +216,25 @@ class _Parts:
             candidate=_digest(self.candidate),
         )
 
-    def _lifespan(self) -> Lifespan:
-        @asynccontextmanager
-        async def lifespan(_app: Starlette) -> AsyncIterator[None]:
-            """Open the store, keep what the start allocated out of later collections, close all."""
-            async with AsyncExitStack() as stack:
-                stack.callback(self.tracing.close)
-                stack.push_async_callback(self.clients.aclose)
-                stack.push_async_callback(self.store.aclose)
-                await self.store.start()
-                await self.store.declare(self._switchable())
-                if isinstance(self.callers, TokenCheck):
-                    await self.callers.warm_up()
-                stack.enter_context(few_collections())
-                self._note_start()
-                stack.callback(self.logger.info, "stop")
-                yield
+    def _life(self) -> Life:
+        return Life(
+            self.store,
+            self.clients,
+            self.callers,
+            notes=self.notes,
+            metrics=self.metrics,
+            logger=self.logger,
+            tracing=self.tracing,
+            started=self._note_start,
+            switchable=self._switchable(),
+            servers=self.servers,
+        )
 
-        return lifespan
+
+def _bases(servers: Iterable[str]) -> tuple[str, ...]:
+    """Base URLs as their clients are known by, each once."""
+    return tuple(dict.fromkeys(filter(None, map(server_base, servers))))
 
 
 def _digest(screener: Screener | None) -> str | None:
     return None if screener is None else screener.trial.digest
-
-
-def describe(trial: Trial, prefetch: dict[str, str]) -> Service:
-    """The service of a trial, for discovery."""
-    words = trial.card.service
-    return Service(
-        hook=HOOK,
-        id=f"{trial.id}-eligibility",
-        title=words.title,
-        description=words.description,
-        usage_requirements=words.usage_requirements,
-        version=trial.version,
-        prefetch=prefetch,
-    )

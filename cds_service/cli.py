@@ -10,6 +10,7 @@ import sys
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from enum import StrEnum
+from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Annotated
 
@@ -39,6 +40,35 @@ for part in (approval, audit, config, switch):
 
 # typer has no public name for the base of its usage errors.
 _UsageError: type[Exception] = typer.BadParameter.__mro__[1]
+
+
+def _say_version(asked: bool) -> None:  # noqa: FBT001  (as typer calls it)
+    if not asked:
+        return
+    typer.echo(f"cds-service {package_version('cds-service')}")
+    from cds_service.knowledge import load_knowledge
+
+    known = load_knowledge(None)
+    trial, codes = known.trial, known.codes
+    typer.echo(f"trial {trial.id} {trial.version} {trial.digest}")
+    typer.echo(f"mappings {codes.version} {codes.digest}")
+    raise typer.Exit
+
+
+@app.callback()
+def _options(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_say_version,
+            is_eager=True,
+            help="Say which edition this is, of the service, the trial and the code tables.",
+        ),
+    ] = False,
+) -> None:
+    """Options of the command itself."""
 
 
 class Format(StrEnum):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -191,6 +192,17 @@ def test_a_server_that_is_off_is_a_failed_job(run: Run) -> None:
     refused(ran, "Patient", code=1)
 
 
+def test_the_version(run: Run) -> None:
+    """Name and version in the first line, then what decides about patients, by its digests."""
+    ran = run("--version")
+
+    assert (0, "") == (ran.code, ran.err)
+    own, trial, mappings = ran.out.splitlines()
+    assert re.fullmatch(r"cds-service \d+\.\d+\.\d+\S*", own)
+    assert re.fullmatch(r"trial net-retreat \S+ sha256:[0-9a-f]{64}", trial)
+    assert re.fullmatch(r"mappings \S+ sha256:[0-9a-f]{64}", mappings)
+
+
 # --- Site file ---------------------------------------------------------------------------------
 
 
@@ -210,11 +222,22 @@ def test_a_server_that_is_off_is_a_failed_job(run: Run) -> None:
         ("uln: {bilirubin: {value: .nan, unit: umol/L}}", ["no number"]),
         ("uln: {mood: {value: 21, unit: umol/L}}", ["uln.mood"]),
         ("uln: 21", ["uln"]),
+        ("uln: {mood: {value: 1, unit: L}, alt: {value: 1, unit: L}}", ["uln.mood", "uln.alt"]),
         ("everolimus_access: perhaps", ["everolimus_access"]),
         ("prrt_activity_tolerance: 10", ["prrt_activity_tolerance"]),
         ("gilbert_bilirubin_uln_multiple: 0", ["gilbert_bilirubin_uln_multiple"]),
         ("cards: [sometimes]", ["cards"]),
         ("override_days: -1", ["override_days"]),
+        ("test_patients: [HTEST]", ["test_patients: 'HTEST' is no system|code, such as http"]),
+        ("test_patients: ['|HTEST']", ["test_patients", "system|code"]),
+        ("test_patients: ['urn:x|']", ["test_patients", "system|code"]),
+        ("test_patients: ['urn:x| y']", ["test_patients", "system|code"]),
+        ("test_patients: urn:x|y", ["test_patients: must be a list"]),
+        ("test_patients: [5]", ["test_patients.0"]),
+        (
+            "colour: red\ncards: x\noverride_days: -1",
+            ["colour: is not known", "cards: must be a list", "override_days"],
+        ),
         ("mappings: [none.csv]", ["none.csv"]),
         ("mappings: ['.']", ["cannot be read"]),
         ("mappings: site.yaml", ["mappings"]),

@@ -27,24 +27,10 @@ from cds_service.errors import (
     StoreUnavailable,
     Unauthenticated,
 )
+from cds_service.operations.outcome import JSON, SAFE_HEADERS, operation_outcome
 from cds_service.operations.request_ids import current_request
 from cds_service.store.records import UnknownCard
 
-JSON = "application/json"
-
-_ISSUE_CODES = {
-    400: "invalid",
-    401: "login",
-    403: "forbidden",
-    404: "not-found",
-    405: "not-supported",
-    408: "timeout",
-    412: "incomplete",
-    413: "too-long",
-    415: "not-supported",
-    429: "throttled",
-    503: "throttled",
-}
 _RETRY_AFTER_S = "5"
 
 
@@ -60,12 +46,7 @@ def outcome_response(status: int, message: str) -> Response:
         status: the HTTP status.
         message: what is wrong; never a value of the request.
     """
-    issue = {
-        "severity": "error",
-        "code": _ISSUE_CODES.get(status, "exception"),
-        "diagnostics": message,
-    }
-    response = json_response({"resourceType": "OperationOutcome", "issue": [issue]}, status)
+    response = Response(operation_outcome(status, message), status, media_type=JSON)
     if status == HTTPStatus.SERVICE_UNAVAILABLE:
         response.headers["Retry-After"] = _RETRY_AFTER_S
     return response
@@ -171,9 +152,8 @@ class SafeHeaders:
         async def send_safely(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                headers["Cache-Control"] = "no-store"
-                headers["X-Content-Type-Options"] = "nosniff"
-                headers["Referrer-Policy"] = "no-referrer"
+                for name, value in SAFE_HEADERS.items():
+                    headers[name] = value
             await send(message)
 
         await self.app(scope, receive, send_safely)

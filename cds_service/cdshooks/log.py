@@ -119,7 +119,8 @@ def processors() -> list[Processor]:
 def make_logger() -> FilteringBoundLogger:
     """A logger that writes JSON lines to standard error, and depends on no global configuration."""
     logger: FilteringBoundLogger = structlog.wrap_logger(
-        structlog.PrintLogger(sys.stderr),
+        # A line in one piece: of several workers each writes to the same place.
+        structlog.WriteLogger(sys.stderr),
         processors=processors(),
         wrapper_class=structlog.make_filtering_bound_logger(logging.INFO),
     )

@@ -23,6 +23,8 @@ UserId = Annotated[
 Identifier = Annotated[str, Meta(pattern=r"^[A-Za-z0-9._:\-]{1,128}\Z")]
 # Visible ASCII only: a line break in a token would be a second header.
 Token = Annotated[str, Meta(pattern=r"^[!-~]{1,16384}\Z")]
+# To JSON, 300, 300.0 and 3e2 are one number, and an EHR may write any of them.
+WholeSeconds = Annotated[float, Meta(gt=0, multiple_of=1)]
 
 
 class PatientViewContext(msgspec.Struct, frozen=True, rename="camel"):
@@ -38,7 +40,7 @@ class FhirAuthorization(msgspec.Struct, frozen=True):
 
     access_token: Token
     token_type: Literal["Bearer"]
-    expires_in: Annotated[int, Meta(gt=0)]
+    expires_in: WholeSeconds
     scope: str | None = None
     subject: str | None = None
     patient: FhirId | None = None

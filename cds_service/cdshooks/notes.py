@@ -12,6 +12,8 @@ from cds_service.operations.metrics import Metrics
 from cds_service.store.records import Operation, StoreHealth
 from cds_service.trust.jwks import KeysReason
 
+# Why the server refused something before there was a request, by its status.
+UNPARSED_REASONS: Final = {400: "no-http", 408: "slow-head", 431: "large-head"}
 _WRITES: Final[frozenset[Operation]] = frozenset({"audit", "feedback", "token", "readiness"})
 
 
@@ -66,6 +68,17 @@ class Notes:
         """
         self._metrics.unlisted_server(caller)
         self._logger.warning("server", caller=caller, reason="unlisted")
+
+    def unparsed(self, status: int, request_id: str) -> None:
+        """Note what the server refused before there was a request.
+
+        Args:
+            status: its answer's.
+            request_id: its answer's.
+        """
+        self._metrics.unparsed(status)
+        reason = UNPARSED_REASONS.get(status)
+        self._logger.warning("refused", request_id=request_id, status=status, reason=reason)
 
     def readiness(self, reason: str | None) -> None:
         """Note why there should be no hooks now, when that changes; None where there may be."""

@@ -20,11 +20,12 @@ from starlette.routing import BaseRoute, Route
 from cds_service.cards.model import Cards
 from cds_service.cdshooks.body import read_body
 from cds_service.cdshooks.bulkhead import Bulkhead
-from cds_service.cdshooks.envelope import MOST_BESIDE_PREFETCH, read_feedback, read_hook
+from cds_service.cdshooks.envelope import HOOK, MOST_BESIDE_PREFETCH, read_feedback, read_hook
 from cds_service.cdshooks.guard import json_response, outcome_response
 from cds_service.cdshooks.models import FeedbackItem, HookRequest, Service, Services
 from cds_service.cdshooks.refusals import because, sent_by
 from cds_service.errors import HookError, Unauthenticated
+from cds_service.trial.schema import Trial
 from cds_service.trust.caller import Caller, CallerCheck, Shown
 
 DISCOVERY = "/cds-services"
@@ -50,6 +51,20 @@ class Limits(msgspec.Struct, frozen=True):
 
     body_bytes: int
     deadline_s: float
+
+
+def describe(trial: Trial, prefetch: dict[str, str]) -> Service:
+    """The service of a trial, for discovery."""
+    words = trial.card.service
+    return Service(
+        hook=HOOK,
+        id=f"{trial.id}-eligibility",
+        title=words.title,
+        description=words.description,
+        usage_requirements=words.usage_requirements,
+        version=trial.version,
+        prefetch=prefetch,
+    )
 
 
 class HookRoutes:

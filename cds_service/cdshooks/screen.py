@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from datetime import date
 
 import msgspec
@@ -17,6 +17,8 @@ from cds_service.fhir.prefetch import read_prefetch
 from cds_service.fhir.pull import NO_SERVER, UNLISTED_SERVER, read_chart
 from cds_service.fhir.queries import SearchPlan
 from cds_service.fhir.scopes import read_scopes
+from cds_service.fhir.tags import patient_tags
+from cds_service.operations.request_ids import outbound_headers
 from cds_service.operations.tracing import NO_TRACING, Tracing
 from cds_service.record.model import Complete, Failed, NotPermitted, Partial, Read
 from cds_service.report import Report
@@ -38,12 +40,14 @@ class Screened(msgspec.Struct, frozen=True):
         comparison: how another version of the trial judges the same chart; None where there is
             none.
         why_not: why the trial does not concern the patient; None where it may.
+        test_patient: whether the Patient bears a tag of the site's test patients.
     """
 
     report: Report
     reads: dict[str, str] = {}
     comparison: Comparison | None = None
     why_not: NotConcerned | None = None
+    test_patient: bool = False
 
 
 class HookScreening:
@@ -56,6 +60,7 @@ class HookScreening:
         today: the day at the site.
         candidate: the evaluator of another version of the trial, with the same tables.
         tracing: makes spans, where they are on.
+        test_tags: tags and security labels, as ``system|code``, of patients who are none.
         unlisted: told the caller of a hook that names a server which is not listed.
     """
 
@@ -68,6 +73,7 @@ class HookScreening:
         candidate: Screener | None = None,
         tracing: Tracing = NO_TRACING,
         *,
+        test_tags: Collection[str] = (),
         unlisted: Callable[[str], None] = lambda _: None,
     ) -> None:
         self._screener = screener
@@ -76,6 +82,7 @@ class HookScreening:
         self._today = today
         self._judge = Judging(screener, candidate)
         self._tracing = tracing
+        self._test_tags = frozenset(test_tags)
         self._unlisted = unlisted
 
     async def __call__(self, hook: HookRequest, caller: Caller, within_s: float) -> Screened:
@@ -113,6 +120,7 @@ class HookScreening:
             {type_: _word(read) for type_, read in judged.reads.items()},
             judged.comparison,
             judged.why_not,
+            bool(self._test_tags) and not self._test_tags.isdisjoint(patient_tags(chart)),
         )
 
     def _client(self, hook: HookRequest, caller: Caller) -> FhirClient | None:
@@ -132,10 +140,12 @@ class HookScreening:
         if base is None:
             self._unlisted(caller.name)
             return None
+        # So that the server's operator finds its reads by the request, or by the caller's trace.
+        known_by = outbound_headers()
         if lent is None:
-            return self._clients.client(base)
+            return self._clients.client(base, headers=known_by)
         token = SecretToken(lent.access_token)
-        return self._clients.client(base, token, read_scopes(lent.scope))
+        return self._clients.client(base, token, read_scopes(lent.scope), known_by)
 
 
 def _word(read: Read) -> str:

@@ -100,10 +100,13 @@ class _Check:
         settings = self._settings
         self._say("authentication", settings.auth)
         self._say("public URL", settings.public_url)
-        self._say("FHIR servers", _listed(settings.fhir_servers))
         path = settings.jwt_issuers
         if path is None:
+            self._say("FHIR servers", _listed(settings.fhir_servers))
             return
+        if settings.fhir_servers:  # else each issuer's line says all that there is to say
+            own = "where the issuer lists none of its own"
+            self._say("FHIR servers", f"{_listed(settings.fhir_servers)} ({own})")
         issuers = self._tried(
             lambda: load_issuers(
                 path, settings.fhir_servers, allow_plain_http=settings.allow_plain_http

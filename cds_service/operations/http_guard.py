@@ -8,10 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import heapq
+from collections.abc import Iterable
 from http import HTTPStatus
 from typing import Any, Final
+from uuid import uuid4
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from cds_service.operations.outcome import JSON, SAFE_HEADERS, operation_outcome
+from cds_service.operations.request_ids import REQUEST_ID
+
+NOTE_UNPARSED: Final = "note_unparsed"
+"""Where the state of the lifespan holds who is told of each refusal: its status and request id."""
 
 MOST_HEAD_BYTES: Final = 32 * 1024
 """A token of 16 kB (what a hook may hold) and what proxies add."""
@@ -21,6 +29,11 @@ HEAD_SECONDS: Final = 10.0
 
 # So many at once, since to find them all connections are looked through.
 _LET_GO: Final = 16
+_SAID: Final = {
+    HTTPStatus.BAD_REQUEST: "no HTTP request that can be read in one way",
+    HTTPStatus.REQUEST_TIMEOUT: "the head of the request was not complete in time",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "the head of the request is too large",
+}
 
 
 class _Refused(Exception):
@@ -61,7 +74,7 @@ class GuardedHttp(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += len(data)
         super().data_received(data)
-        if self._in_head and self._head_bytes > MOST_HEAD_BYTES and not self.transport.is_closing():
+        if self._in_head and self._head_bytes > MOST_HEAD_BYTES:
             self._refusal = HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE
             self.send_400_response("")
 
@@ -89,10 +102,24 @@ class GuardedHttp(HttpToolsProtocol):
         return self.cycle is None or self.cycle.response_complete
 
     def send_400_response(self, msg: str) -> None:  # noqa: ARG002  (uvicorn's words are not sent)
-        """Answer what cannot be parsed, or was refused, and close."""
-        headers = b"content-length: 0\r\ncache-control: no-store\r\nconnection: close\r\n\r\n"
-        self.transport.write(STATUS_LINE[self._refusal] + headers)
+        """Answer what cannot be parsed, or was refused, and close.
+
+        While an earlier request of the connection waits for its answer, or has a part of it, there
+        is only the close: an answer now would be taken for that one's.
+        """
+        if self.transport.is_closing():
+            return
+        request_id = str(uuid4())
+        if not self._owes_an_answer:
+            date = self.server_state.default_headers
+            self.transport.write(_answer(self._refusal, request_id, date))
         self.transport.close()
+        if NOTE_UNPARSED in self.app_state:
+            self.app_state[NOTE_UNPARSED](self._refusal, request_id)
+
+    @property
+    def _owes_an_answer(self) -> bool:
+        return not self.waiting and (self.cycle.response_started or not self.cycle.more_body)
 
     def _let_others_go(self) -> None:
         others = (
@@ -117,7 +144,7 @@ class GuardedHttp(HttpToolsProtocol):
     def _too_slow(self) -> None:
         if self._head_bytes == 0:  # opened ahead of a request that did not come: no answer is due
             self.transport.close()
-        elif not self.transport.is_closing():
+        else:
             self._refusal = HTTPStatus.REQUEST_TIMEOUT
             self.send_400_response("")
 
@@ -131,3 +158,18 @@ class GuardedHttp(HttpToolsProtocol):
         chunked = any(name == b"transfer-encoding" for name, _ in self.headers)
         if len(lengths) + chunked > 1:
             raise _Refused
+
+
+def _answer(status: HTTPStatus, request_id: str, more: Iterable[tuple[bytes, bytes]]) -> bytes:
+    """An error as any other of the service, as it stands on the wire."""
+    body = operation_outcome(status, _SAID[status])
+    headers = {
+        **SAFE_HEADERS,
+        "Content-Type": JSON,
+        "Content-Length": str(len(body)),
+        "Connection": "close",
+        REQUEST_ID: request_id,
+    }
+    lines = [*more, *((name.encode(), value.encode()) for name, value in headers.items())]
+    head = b"".join(b"%s: %s\r\n" % (name.lower(), value) for name, value in lines)
+    return STATUS_LINE[status] + head + b"\r\n" + body

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final, Literal, get_args
 
+from cds_service.fhir.http import BreakerState
 from cds_service.fhir.http.answers import Outcome
 from cds_service.report import Overall
 from cds_service.store.records import Operation
@@ -45,6 +46,7 @@ HookOutcome = Literal[
     "no-card",  # evaluated, and the result makes no card at this site
     "quiet",  # overridden not long ago, and nothing has changed
     "shadow",  # there was a card, and shadow mode kept it back
+    "test-patient",  # evaluated, and the Patient is marked as one at this site
     "switched-off",  # the trial or the caller is switched off: not evaluated
     "patient-unavailable",
     "other-patient",  # the Patient that was sent or read is another one
@@ -70,6 +72,8 @@ COMPARISONS: Final = Labels(("same", "different"))
 STATUSES: Final = Labels(
     str(status) for status in (200, 400, 401, 403, 404, 405, 408, 412, 413, 415, 422, 429, 500, 503)
 )
+UNPARSED: Final = Labels(("400", "408", "431"))  # as of http_guard
+BREAKER_STATES: Final = get_args(BreakerState)
 
 # What is read of a chart.
 RESOURCE_TYPES: Final = (

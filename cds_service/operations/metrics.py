@@ -2,25 +2,19 @@
 
 Counts and times only. A label takes one of a few values that are known before the first request,
 and anything else becomes ``other``: no patient, no user and no text of a caller can become one.
-One object for each application, with a registry of its own. Where several worker processes serve
-one port, ``PROMETHEUS_MULTIPROC_DIR`` names the directory in which they share their figures, and
-any of them answers for all.
 """
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from types import MappingProxyType
-from typing import Final
 
-from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
-from prometheus_client.multiprocess import MultiProcessCollector
-
+from cds_service.fhir.http import BreakerState
+from cds_service.operations.figures import Figures
 from cds_service.operations.labels import (
+    BREAKER_STATES,
     COMPARISONS,
     FEEDBACK_OUTCOMES,
     HOOK_OUTCOMES,
@@ -35,15 +29,13 @@ from cds_service.operations.labels import (
     SHED_REASONS,
     STATUSES,
     STORE_OPERATIONS,
+    UNPARSED,
     Labels,
     ShedReason,
 )
 from cds_service.operations.series import Series
 from cds_service.store.records import Operation
 from cds_service.trust.caller import OPEN
-
-SHARED_DIRECTORY: Final = "PROMETHEUS_MULTIPROC_DIR"
-"""The environment variable that prometheus-client looks for, once, when it is first imported."""
 
 
 class Metrics:
@@ -53,20 +45,26 @@ class Metrics:
         self._callers = Labels((OPEN,))
         self._codes = Labels(())
         self._types = Labels(RESOURCE_TYPES)
-        self._registry = CollectorRegistry()
-        self._shared = SHARED_DIRECTORY in os.environ
-        if not self._shared:  # of one process it would say nothing about the others
-            ProcessCollector(registry=self._registry)
-        self._series = Series(self._registry)
+        self._servers = Labels(())
+        self._figures = Figures()
+        self._series = Series(self._figures.registry)
         self._start_at_zero()
 
-    def allow(self, *, callers: Iterable[str] = (), override_codes: Iterable[str] = ()) -> None:
+    def allow(
+        self,
+        *,
+        callers: Iterable[str] = (),
+        override_codes: Iterable[str] = (),
+        servers: Iterable[str] = (),
+    ) -> None:
         """Let labels take the values of this configuration; any other value is ``other``.
 
         Args:
             callers: the issuers' names.
             override_codes: codes of the override reasons on the cards.
+            servers: base URLs of the FHIR servers that are listed.
         """
+        self._servers.allow(servers)
         self._callers.allow(callers)
         self._codes.allow(override_codes)
         for name in callers:
@@ -90,6 +88,10 @@ class Metrics:
     def answered(self, route: str, status: int) -> None:
         """Count an answer by its HTTP status."""
         self._series.requests.labels(ROUTES.bounded(route), STATUSES.bounded(str(status))).inc()
+
+    def unparsed(self, status: int) -> None:
+        """Count what the server refused before there was a request, by its HTTP status."""
+        self._series.unparsed.labels(UNPARSED.bounded(str(status))).inc()
 
     def hook(
         self,
@@ -142,6 +144,11 @@ class Metrics:
         name = self._types.bounded(resource_type)
         self._series.fhir_requests.labels(name, REQUEST_OUTCOMES.bounded(outcome)).inc()
         self._series.fhir_seconds.labels(name).observe(seconds)
+
+    def breaker(self, server: str, state: BreakerState) -> None:
+        """Set in which state the breaker of a FHIR server is."""
+        for one in BREAKER_STATES:
+            self._series.breakers.labels(self._servers.bounded(server), one).set(int(one == state))
 
     def feedback(self, *, outcome: str, reason: str | None) -> None:
         """Count feedback on a card.
@@ -218,11 +225,7 @@ class Metrics:
 
     def render(self) -> tuple[bytes, str]:
         """All figures in Prometheus's text format, and its content type."""
-        registry = self._registry
-        if self._shared:
-            registry = CollectorRegistry()
-            MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
-        return generate_latest(registry), CONTENT_TYPE_LATEST
+        return self._figures.render()
 
     def _start_at_zero(self) -> None:
         """Make the series that alerts watch, so that a first event is an increase from 0."""
@@ -236,6 +239,8 @@ class Metrics:
             self._series.store_failures.labels(operation)
         for reason in REFUSALS:
             self._series.refused.labels(reason)
+        for status in UNPARSED:
+            self._series.unparsed.labels(status)
         for comparison in COMPARISONS:
             self._series.candidate.labels(comparison)
 

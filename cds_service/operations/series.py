@@ -43,6 +43,11 @@ class Series:
             "route",
             buckets=_HOOK_SECONDS,
         )
+        self.unparsed = self._counter(
+            "http_unparsed",
+            "What the server refused before there was a request, by HTTP status.",
+            "status",
+        )
         self.in_flight = self._gauge(
             "http_requests_in_flight", "Requests in work now.", "route", together="livesum"
         )
@@ -110,6 +115,13 @@ class Series:
             "What an address of a FHIR server took, a second attempt included.",
             "type",
             buckets=_READ_SECONDS,
+        )
+        self.breakers = self._gauge(
+            "fhir_breakers",
+            "Processes whose breaker for a FHIR server is in a state.",
+            "server",
+            "state",
+            together="livesum",
         )
         self.unlisted = self._counter(
             "unlisted_servers",

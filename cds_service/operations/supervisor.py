@@ -18,7 +18,7 @@ from typing import Final
 from prometheus_client.multiprocess import mark_process_dead
 
 from cds_service.errors import CdsServiceError
-from cds_service.operations.metrics import SHARED_DIRECTORY
+from cds_service.operations.figures import SHARED_DIRECTORY
 
 Work = Callable[[socket.socket], None]
 """What a worker does with the listening socket; picklable, for it runs in a new process."""

@@ -36,8 +36,8 @@ class HookEntry(msgspec.Struct, frozen=True, kw_only=True, rename="camel"):
         patient: keyed hash.
         user: keyed hash.
         as_of: the day of the evaluation.
-        outcome: what was answered: ``card``, ``no-card``, ``quiet``, ``shadow``, ``switched-off``,
-            ``patient-unavailable`` or ``other-patient``.
+        outcome: what was answered: ``card``, ``no-card``, ``quiet``, ``shadow``, ``test-patient``,
+            ``switched-off``, ``patient-unavailable`` or ``other-patient``.
         overall: overall result; None where nothing was evaluated.
         reason: why the trial does not concern the patient, in a word of ours; None where it may.
         trial: id, version and digest of the trial file; None where nothing was evaluated.

@@ -12,43 +12,31 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Collection, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
-from datetime import datetime, timedelta
-from typing import Final, TypeVar
-
-import msgspec
-from sqlalchemy import Connection
+from datetime import datetime
+from typing import Final
 
 from cds_service.errors import StoreUnavailable
-from cds_service.store import queries
+from cds_service.store import queries, recording
+from cds_service.store.access import FIRST, Access
 from cds_service.store.chain import timestamp
-from cds_service.store.database import Database
 from cds_service.store.feedback import record_feedback
-from cds_service.store.observing import TOO_LATE, Observe, observed, unobserved
-from cds_service.store.opening import ask, prepare
+from cds_service.store.observing import Observe, observed, unobserved
 from cds_service.store.records import (
     FeedbackEntry,
     HookEntry,
     Operation,
     Quieted,
     QuietKey,
-    StoreHealth,
     Switch,
 )
-from cds_service.store.writing import Transaction, Writer
-
-T = TypeVar("T")
+from cds_service.store.writing import Transaction
 
 _CACHED_S: Final = 1.0
 _PURGE_EVERY_S: Final = 60.0
-# Longer than any leeway with which an expired token is still taken.
-_EXPIRED_LONG_AGO: Final = timedelta(hours=1)
-# Within a commit: used tokens, then whatever locks the chain.
-_TOKEN, _OTHER = "1", "2"
 
 
-class Store:
+class Store(Access):
     """What is kept.
 
     Args:
@@ -68,47 +56,12 @@ class Store:
         waiting_limit: int = 1024,
         observe: Observe = unobserved,
     ) -> None:
-        self._url = url
-        self._now = now
-        self._patience_s = patience_s
-        self._waiting_limit = waiting_limit
+        super().__init__(url, now, patience_s, waiting_limit)
         self._observe = observe
-        self._database: Database | None = None
-        self._writer: Writer | None = None
-        self._readers: ThreadPoolExecutor | None = None
         self._off: frozenset[str] = frozenset()
         self._off_read_at = self._probed_at = self._purged_at = -float("inf")
         self._switch_lock = asyncio.Lock()
         self._probe_lock = asyncio.Lock()
-
-    async def start(self) -> None:
-        """Bring the database to its present form, begin the chain if there is none, and open.
-
-        Raises:
-            ConfigError: the URL cannot be used, or the database is of an unfit later release.
-            StoreUnavailable: the database cannot be reached or written.
-        """
-        # The database itself gives up first, so that what it says is known.
-        database = Database(self._url, patience_s=self._patience_s * 0.75)
-        await asyncio.to_thread(prepare, self._url, self._now)
-        self._database = database
-        self._writer = Writer(database, self._now, self._waiting_limit)
-        self._readers = ThreadPoolExecutor(4, "store-reader")
-
-    async def aclose(self) -> None:
-        """Write what waits, and close."""
-        if self._writer is not None:
-            await asyncio.to_thread(self._writer.close)
-        if self._readers is not None:
-            self._readers.shutdown(wait=False, cancel_futures=True)
-        if self._database is not None:
-            self._database.dispose()
-
-    def health(self) -> StoreHealth:
-        """How the writing goes."""
-        if self._writer is None:
-            return StoreHealth(waiting=0, lag_s=0, written=0, failed=0, last_error=None)
-        return self._writer.health()
 
     async def ready(self) -> bool:
         """Whether the store can be written now; a good answer holds for a second."""
@@ -117,7 +70,7 @@ class Store:
                 return True
             try:
                 with self._observed("readiness"):
-                    await self._write(_touch)
+                    await self._write(recording.touch)
             except StoreUnavailable:
                 return False
             self._probed_at = time.monotonic()
@@ -130,7 +83,7 @@ class Store:
             StoreUnavailable: it is not recorded, and no statement may leave.
         """
         with self._observed("audit"):
-            await self._write(lambda transaction: _record_hook(transaction, entry))
+            await self._write(lambda one: recording.record_hook(one, entry))
 
     async def write_feedback(
         self, caller: str, service: str, items: Sequence[FeedbackEntry]
@@ -172,7 +125,7 @@ class Store:
         with self._observed("token"):
             await self._purge_tokens()
             # In the order of the digests, so that two processes lock them in the same order.
-            return await self._write(use, _TOKEN + digest)
+            return await self._write(use, FIRST + digest)
 
     async def switched_off(self) -> frozenset[str]:
         """What is switched off, such as ``trial:net-retreat``; at most a second old.
@@ -197,15 +150,10 @@ class Store:
         Raises:
             StoreUnavailable: nothing was switched.
         """
-
-        def work(transaction: Transaction) -> None:
-            record = {"name": name, "off": off, "by": by, "reason": reason}
-            row = transaction.append("switch", record)
-            changed = Switch(name=name, off=off, changed=row.recorded_at, by=by)
-            queries.set_switch(transaction.connection, changed)
-
         with self._observed("switch"):
-            await self._write(work)
+            await self._write(
+                lambda one: recording.record_switch(one, name, off=off, by=by, reason=reason)
+            )
         self._off_read_at = -float("inf")
 
     async def declare(self, names: Collection[str]) -> None:
@@ -214,17 +162,8 @@ class Store:
         Raises:
             StoreUnavailable: it could not be written.
         """
-
-        def work(transaction: Transaction) -> None:
-            transaction.lock()
-            known = {one.name for one in queries.all_switches(transaction.connection)}
-            now = timestamp(transaction.now())
-            for name in sorted(set(names) - known):
-                new = Switch(name=name, off=False, changed=now, by="service")
-                queries.set_switch(transaction.connection, new)
-
         with self._observed("declare"):
-            await self._write(work)
+            await self._write(lambda one: recording.declare(one, names))
 
     async def switches(self) -> list[Switch]:
         """Everything that can be switched, or ever was.
@@ -243,20 +182,8 @@ class Store:
         Raises:
             StoreUnavailable: nothing was deleted.
         """
-
-        def work(transaction: Transaction) -> tuple[int, int]:
-            transaction.lock()
-            limit = timestamp(before)
-            # No token that could still be used, whatever was asked for.
-            expired = min(limit, timestamp(transaction.now() - _EXPIRED_LONG_AGO))
-            comments = queries.purge_comments(transaction.connection, limit)
-            tokens = queries.purge_tokens(transaction.connection, expired)
-            record = {"before": limit, "by": by, "comments": comments, "tokens": tokens}
-            transaction.append("purge", record)
-            return comments, tokens
-
         with self._observed("purge"):
-            return await self._write(work)
+            return await self._write(lambda one: recording.purge(one, before, by=by))
 
     async def note_export(self, *, by: str, since: str | None, comments: bool) -> None:
         """Record that the audit is about to be read.
@@ -264,9 +191,10 @@ class Store:
         Raises:
             StoreUnavailable: it is not recorded.
         """
-        record = {"by": by, "since": since, "comments": comments}
         with self._observed("export"):
-            await self._write(lambda transaction: transaction.append("export", record))
+            await self._write(
+                lambda one: recording.record_export(one, by=by, since=since, comments=comments)
+            )
 
     def _observed(self, operation: Operation) -> AbstractContextManager[None]:
         return observed(self._observe, operation)
@@ -276,56 +204,4 @@ class Store:
         if time.monotonic() - self._purged_at < _PURGE_EVERY_S:
             return
         self._purged_at = time.monotonic()
-
-        def work(transaction: Transaction) -> None:
-            transaction.lock()
-            limit = timestamp(transaction.now() - _EXPIRED_LONG_AGO)
-            queries.purge_tokens(transaction.connection, limit)
-
-        await self._write(work)
-
-    async def _write(self, work: Callable[[Transaction], T], order: str = _OTHER) -> T:
-        if self._writer is None:
-            raise StoreUnavailable("the store is not open", reason="closed")
-        job = self._writer.submit(work, order)
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(job.done), self._patience_s)
-        except TimeoutError:
-            self._writer.give_up(job)
-            raise StoreUnavailable("the store did not write in time", reason=TOO_LATE) from None
-        except asyncio.CancelledError:
-            self._writer.give_up(job)
-            raise
-
-    async def _read(self, question: Callable[[Connection], T]) -> T:
-        if self._readers is None or self._database is None:
-            raise StoreUnavailable("the store is not open", reason="closed")
-        asked = self._readers.submit(ask, self._database, question, "read")
-        try:
-            return await asyncio.wait_for(asyncio.wrap_future(asked), self._patience_s)
-        except TimeoutError:
-            raise StoreUnavailable("the store did not answer in time", reason=TOO_LATE) from None
-
-
-def _touch(transaction: Transaction) -> None:
-    queries.touch(transaction.connection, timestamp(transaction.now()))
-
-
-def _record_hook(transaction: Transaction, entry: HookEntry) -> None:
-    # Whole milliseconds: a fraction has not one text in all languages, and it is hashed.
-    record = msgspec.to_builtins(entry) | {"milliseconds": round(entry.milliseconds)}
-    row = transaction.append("hook", record)
-    if entry.card is None or entry.outcome != "card":
-        return
-    queries.add_card(
-        transaction.connection,
-        card=entry.card,
-        seq=row.seq,
-        caller=entry.caller,
-        service=entry.service,
-        patient_hash=entry.patient,
-        user_hash=entry.user,
-        overall=entry.overall or "",
-        issued_at=row.recorded_at,
-        suggestions=json.dumps(entry.suggestions),
-    )
+        await self._write(recording.purge_tokens)

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
@@ -14,6 +15,10 @@ from ruamel.yaml.error import YAMLError
 from cds_service.errors import InputError
 from cds_service.record.units import Converted, UnitBook
 from cds_service.report import Overall
+
+# What pydantic says in words of Python, for the writer of the file.
+_SAID: Final = {"extra_forbidden": "is not known", "tuple_type": "must be a list"}
+_EXAMPLE_TAG: Final = "http://terminology.hl7.org/CodeSystem/v3-ActReason|HTEST"
 
 
 class Quantities(Protocol):
@@ -45,6 +50,8 @@ class Site(BaseModel):
         mappings: the site's own code tables, relative to the site file.
         cards: overall results that make a card.
         override_days: quiet period after an override.
+        test_patients: tags and security labels, as ``system|code``, that the hospital gives to
+            patients who are none; their hooks get no card.
     """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
@@ -57,6 +64,7 @@ class Site(BaseModel):
     mappings: tuple[Path, ...] = ()
     cards: tuple[Overall, ...] = ("all_met", "possible", "not_now")
     override_days: int = Field(default=90, ge=0)
+    test_patients: tuple[str, ...] = ()
 
     @field_validator("timezone")
     @classmethod
@@ -67,6 +75,16 @@ class Site(BaseModel):
             except (ZoneInfoNotFoundError, ValueError, OSError) as error:
                 raise ValueError("is no IANA time zone") from error
         return name
+
+    @field_validator("test_patients")
+    @classmethod
+    def _system_and_code(cls, tags: tuple[str, ...]) -> tuple[str, ...]:
+        for tag in tags:
+            system, _, code = tag.partition("|")
+            good = system and code and tag.isprintable()
+            if not good or (system, code) != (system.strip(), code.strip()):
+                raise ValueError(f"{tag!r} is no system|code, such as {_EXAMPLE_TAG}")
+        return tags
 
     @property
     def zone(self) -> ZoneInfo:
@@ -80,14 +98,19 @@ class Site(BaseModel):
             InputError: a limit is for no test of the tables, or has a unit that it cannot have.
         """
         found: dict[str, Decimal] = {}
+        problems: list[str] = []
         for test, limit in self.uln.items():
             quantity = quantities.quantity_of(frozenset({test}))
             if quantity is None and test not in units.quantities:
-                raise InputError(f"site file: uln.{test}: the tables have no such test")
+                problems.append(f"uln.{test}: the tables have no such test")
+                continue
             read = units.read(quantity or test, "", limit.value, limit.unit, None, None)
-            if not isinstance(read, Converted):
-                raise InputError(f"site file: uln.{test}: {read.message}")
-            found[test] = read.value
+            if isinstance(read, Converted):
+                found[test] = read.value
+            else:
+                problems.append(f"uln.{test}: {read.message}")
+        if problems:
+            raise InputError(f"site file: {'; '.join(problems)}")
         return found
 
 
@@ -113,6 +136,13 @@ def load_yaml(text: str) -> Any:
         raise InputError(f"is not YAML: {first}") from error
 
 
+def _described(error: ValidationError) -> Iterator[str]:
+    for one in error.errors(include_url=False, include_input=False):
+        key = ".".join(str(part) for part in one["loc"]) or "file"
+        message = _SAID.get(one["type"], one["msg"].removeprefix("Value error, "))
+        yield f"{key}: {message}"
+
+
 def load_site(path: Path | None) -> Site:
     """Read a site file; none gives the defaults.
 
@@ -130,8 +160,6 @@ def load_site(path: Path | None) -> Site:
     try:
         site = Site.model_validate({} if content is None else content)
     except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "file"
-        raise InputError(f"site file {path}: {key}: {first['msg']}") from error
+        raise InputError(f"site file {path}: {'; '.join(_described(error))}") from error
     tables = tuple((path.parent / table).resolve() for table in site.mappings)
     return site.model_copy(update={"mappings": tables})

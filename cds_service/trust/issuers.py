@@ -18,11 +18,13 @@ from pydantic import ValidationError
 from cds_service.errors import ConfigError, InputError, one_line
 from cds_service.trial.site import load_yaml
 from cds_service.trust.bearer import unique_members
-from cds_service.trust.records import CONTEXT, Issuer, IssuerRecord
+from cds_service.trust.records import CONTEXT, Issuer, IssuerRecord, plainly
 
 _LIST: Final = "issuers"
 _ISS: Final = frozenset({"iss", "issuer"})
 _SHOWN: Final = 100
+# What pydantic says in words of Python, for the writer of the file.
+_SAID: Final = {"extra_forbidden": "is not known", "tuple_type": "must be a list"}
 # One hospital's hooks could name another's server.
 _SHARED: Final = (
     "CDS_FHIR_SERVERS would count for several EHRs at once; each needs fhir_servers of its own"
@@ -46,25 +48,49 @@ def load_issuers(
     records = tuple(_records(_content(path), path))
     if not records:
         raise ConfigError(f"{path}: names no issuer")
-    issuers: list[Issuer] = []
-    errors: list[str] = []
-    without_servers: list[str] = []
-    for number, record in enumerate(records, start=1):
-        try:
-            found = IssuerRecord.model_validate(record, context={CONTEXT: allow_plain_http})
-        except ValidationError as error:
-            errors += _described(_title(number, record), error)
-        else:
-            issuers.append(found.issuer(tuple(fhir_servers)))
-            if found.fhir_servers is None:
-                without_servers.append(issuers[-1].name)
-    errors += _repeated("iss", [issuer.iss for issuer in issuers])
-    errors += _repeated("name", [issuer.name for issuer in issuers])
+    read = [
+        _Record(_title(number, record), record, fhir_servers, allow_plain_http=allow_plain_http)
+        for number, record in enumerate(records, start=1)
+    ]
+    errors = [error for one in read for error in one.errors]
+    errors += _repeated("iss", [one.iss for one in read])
+    errors += _repeated("name", [one.name for one in read])
     if len(records) > 1 and fhir_servers:
-        errors += [f"{_SHARED}: {name} lists none" for name in without_servers]
+        errors += [f"{_SHARED}: {one.name} lists none" for one in read if one.lists_no_servers]
     if errors:
         raise ConfigError(one_line(f"{path}: {'; '.join(errors)}"))
-    return tuple(issuers)
+    return tuple(one.issuer for one in read if one.issuer is not None)
+
+
+class _Record:
+    """One record: the issuer that it makes, if it makes one, and all that is wrong with it.
+
+    Args:
+        title: how its writer finds it.
+        record: as it stands in the file.
+        fhir_servers: base URLs, where it lists none.
+        allow_plain_http: whether names outside this machine may be used without TLS.
+    """
+
+    def __init__(
+        self, title: str, record: Any, fhir_servers: Sequence[str], *, allow_plain_http: bool
+    ) -> None:
+        plain, problems = plainly(record)
+        self.issuer: Issuer | None = None
+        self.lists_no_servers = False
+        # As they stand there, so that two that are the same show beside other errors.
+        self.iss, self.name = plain.get("iss"), plain.get("name")
+        self.errors: list[str] = []
+        if isinstance(record, Mapping):
+            try:
+                found = IssuerRecord.model_validate(plain, context={CONTEXT: allow_plain_http})
+            except ValidationError as error:
+                self.errors += _described(title, error)
+            else:
+                self.lists_no_servers = found.fhir_servers is None
+                self.issuer = found.issuer(tuple(fhir_servers))
+                self.name = self.issuer.name
+        self.errors += (f"{title}: {problem}" for problem in problems)
 
 
 def _content(path: Path) -> Any:
@@ -125,13 +151,12 @@ def _described(title: str, error: ValidationError) -> Iterator[str]:
     for one in error.errors(include_input=False, include_url=False):
         place = ".".join(str(part) for part in one["loc"])[:_SHOWN]
         message = one["msg"].removeprefix("Value error, ")
-        if one["type"] == "extra_forbidden":
-            message = "is not known"
+        message = _SAID.get(one["type"], message)
         yield f"{title}: {place}: {message}" if place else f"{title}: {message}"
 
 
-def _repeated(what: str, values: Sequence[str]) -> Iterator[str]:
-    for value, times in Counter(values).items():
+def _repeated(what: str, values: Sequence[Any]) -> Iterator[str]:
+    for value, times in Counter(value for value in values if isinstance(value, str)).items():
         if times > 1:
             yield f"{what} {value} stands {times} times" + (
                 "; give each record a name of its own" if what == "name" else ""

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from cds_service.fhir.http import server_base
 from cds_service.settings import is_loopback
@@ -19,6 +19,7 @@ CONTEXT: Final = "allow_plain_http"
 """The key of the validation context that says whether http is allowed outside this machine."""
 
 _PLAIN_HTTP: Final = "must be https; CDS_ALLOW_PLAIN_HTTP=true allows http outside this machine"
+_NO_BASE: Final = "must be FHIR base URLs such as https://ehr.example.org/fhir"
 # As the switch of the command line takes it, and as a label of metrics.
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,100}")
 _NO_NAME: Final = re.compile(r"[^A-Za-z0-9._-]+")
@@ -115,22 +116,6 @@ class IssuerRecord(BaseModel):
             **{name: value for name, value in self if name not in known},
         )
 
-    @model_validator(mode="before")
-    @classmethod
-    def _spelt(cls, record: Any) -> Any:
-        if not isinstance(record, Mapping):
-            raise ValueError("must be a mapping with iss and jwks_url or keys")  # noqa: TRY004
-        found: dict[str, Any] = {}
-        for given, value in record.items():
-            plain = str(given).replace("_", "").replace("-", "").lower()
-            name = _SPELLINGS.get(plain, str(given))
-            if plain == "jwks" and isinstance(value, str):
-                name = "jwks_url"
-            if name in found:
-                raise ValueError(f"says {name} twice")
-            found[name] = value
-        return found
-
     @field_validator("iss", "client_id")
     @classmethod
     def _to_the_letter(cls, value: str | None) -> str | None:
@@ -154,10 +139,7 @@ class IssuerRecord(BaseModel):
     @field_validator("keys", mode="before")
     @classmethod
     def _of_set(cls, value: Any) -> Any:
-        """The keys of a list, a key set, or a single key."""
-        if isinstance(value, Mapping):
-            return value.get("keys", (value,))
-        return value
+        return _keys_of(value)
 
     @field_validator("keys")
     @classmethod
@@ -165,11 +147,11 @@ class IssuerRecord(BaseModel):
         problems = [f"key {n} {p}" for n, key in enumerate(keys, 1) if (p := key_problem(key))]
         if len(keys) > MAX_KEYS:
             problems.append(f"more than {MAX_KEYS} keys")
+        ids = [(key["kid"], key["kty"]) for key in keys if key_problem(key) is None]
+        if len(set(ids)) < len(ids):
+            problems.append("two keys have the same kid")
         if problems:
             raise ValueError(", ".join(problems))
-        ids = [(key["kid"], key["kty"]) for key in keys]
-        if len(set(ids)) < len(ids):
-            raise ValueError("two keys have the same kid")
         return keys
 
     @field_validator("name")
@@ -188,7 +170,8 @@ class IssuerRecord(BaseModel):
             address, _, query = url.partition("?")
             if server_base(address) is None or "#" in query or not query.isascii():
                 raise ValueError("must be an https URL with no user and no fragment")
-            _check_private(address, info)
+            if not _is_private(address, info):
+                raise ValueError(_PLAIN_HTTP)
         return url
 
     @field_validator("fhir_servers")
@@ -199,26 +182,47 @@ class IssuerRecord(BaseModel):
         if servers is None:
             return None
         bases = [server_base(server) for server in servers]
-        if None in bases:
-            raise ValueError("must be FHIR base URLs such as https://ehr.example.org/fhir")
         found = tuple(base for base in bases if base is not None)
-        for base in found:
-            _check_private(base, info)
+        problems = [] if len(found) == len(bases) else [_NO_BASE]
+        if not all(_is_private(base, info) for base in found):
+            problems.append(_PLAIN_HTTP)
+        if problems:
+            raise ValueError(", and ".join(problems))
         return found
 
-    @model_validator(mode="after")
-    def _has_keys(self) -> IssuerRecord:
-        if (self.jwks_url is None) == (not self.keys):
-            raise ValueError("needs jwks_url or keys, and not both")
-        return self
+
+def plainly(record: Any) -> tuple[dict[str, Any], list[str]]:
+    """A record with the names of :class:`IssuerRecord`, and what is wrong with it as a whole.
+
+    Apart from the form of its members, so that all that is wrong can be said at once.
+    """
+    if not isinstance(record, Mapping):
+        return {}, ["must be a mapping with iss and jwks_url or keys"]
+    found: dict[str, Any] = {}
+    problems: list[str] = []
+    for given, value in record.items():
+        plain = str(given).replace("_", "").replace("-", "").lower()
+        name = _SPELLINGS.get(plain, str(given))
+        if plain == "jwks" and isinstance(value, str):
+            name = "jwks_url"
+        if name in found:
+            problems.append(f"says {name} twice")
+        found[name] = value
+    if (found.get("jwks_url") is None) == (not _keys_of(found.get("keys"))):
+        problems.append("needs jwks_url or keys, and not both")
+    return found, problems
 
 
-def _check_private(url: str, info: ValidationInfo) -> None:
-    """Refuse an address to which keys or charts would travel for anyone to read or change."""
+def _keys_of(value: Any) -> Any:
+    """The keys of a list, a key set, or a single key."""
+    return value.get("keys", (value,)) if isinstance(value, Mapping) else value
+
+
+def _is_private(url: str, info: ValidationInfo) -> bool:
+    """Whether keys and charts could not travel to an address for anyone to read or change."""
     parts = urlsplit(url)
-    allowed = (info.context or {}).get(CONTEXT, False)
-    if parts.scheme != "https" and not allowed and not is_loopback(parts.hostname or ""):
-        raise ValueError(_PLAIN_HTTP)
+    allowed = bool((info.context or {}).get(CONTEXT, False))
+    return parts.scheme == "https" or allowed or is_loopback(parts.hostname or "")
 
 
 def _derived(iss: str) -> str:

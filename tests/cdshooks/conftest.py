@@ -28,7 +28,8 @@ from cds_service.cdshooks.screen import Screened
 from cds_service.operations.metrics import Metrics
 from cds_service.report import Report, Version
 from cds_service.store.hashing import KeyedHash
-from cds_service.store.store import Store, prepare
+from cds_service.store.opening import prepare
+from cds_service.store.store import Store
 from cds_service.trial.schema import Trial
 from cds_service.trial.site import Site, load_yaml
 from cds_service.trust.caller import AnyCaller, Caller

@@ -191,6 +191,10 @@ class TestAuthorization:
             ("expires_in", 0),
             ("expires_in", -1),
             ("expires_in", "300"),
+            ("expires_in", 300.5),
+            ("expires_in", 0.5),
+            ("expires_in", True),
+            ("expires_in", None),
             ("patient", "ZZ-other"),
         ],
     )
@@ -199,6 +203,17 @@ class TestAuthorization:
     ) -> None:
         """Expired, of another patient, or able to add a header."""
         await assert_refused(post, screening, changed(hook, f"fhirAuthorization.{member}", value))
+
+    @pytest.mark.parametrize("seconds", ["300", "300.0", "3e2", "3.0E+2", "1", "86400.000"])
+    async def test_whole_seconds(
+        self, post: Post, screening: Any, hook: dict[str, Any], seconds: str
+    ) -> None:
+        """However JSON writes the number."""
+        text = json.dumps(changed(hook, "fhirAuthorization.expires_in", "HERE"))
+
+        assert 200 == (await post(text.replace('"HERE"', seconds).encode())).status_code
+        (asked,) = screening.asked
+        assert float(seconds) == asked.fhir_authorization.expires_in
 
     def test_a_token_does_not_show_itself(self, hook: dict[str, Any]) -> None:
         """Requests end up in tracebacks."""

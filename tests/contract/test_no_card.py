@@ -8,7 +8,7 @@ from typing import get_args
 
 import pytest
 
-from cds_service.cdshooks.answering import HookOutcome
+from cds_service.operations.labels import HookOutcome
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 OPERATIONS = (DOCS / "operations.md").read_text(encoding="utf-8")

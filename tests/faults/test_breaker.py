@@ -104,6 +104,23 @@ def test_a_server_that_asks_for_rest_gets_it(breaker: Breaker, clock: Clock) -> 
     assert [None, None] == [breaker.obstacle() for _ in range(2)]
 
 
+def test_its_state(breaker: Breaker, clock: Clock) -> None:
+    """Also where only time has passed."""
+    assert "closed" == breaker.state
+    fail(breaker, 3)
+    assert "open" == breaker.state
+    assert breaker.obstacle() is None
+    assert "half-open" == breaker.state
+    clock.now += 5
+    assert "open" == breaker.state
+    breaker.answered()
+    assert "closed" == breaker.state
+    breaker.rest(10)
+    assert "open" == breaker.state
+    clock.now += 10
+    assert "closed" == breaker.state
+
+
 # --- In the client ------------------------------------------------------------------------------
 
 Pull = "Callable[[FhirClients, FakeFhir], Awaitable[Chart]]"
@@ -150,9 +167,11 @@ async def test_a_server_that_fails_every_chart_is_asked_for_one_at_a_time(
             reasons, reverse=True
         )
         await pull(clients, sound)
+        assert {broken.base: "open", sound.base: "closed"} == clients.breakers()
 
         broken.recovers()
         chart = await pull(clients, broken)
+        assert "closed" == clients.breakers()[broken.base]
         assert {"Complete"} == {type(read).__name__ for read in chart.reads.values()}
         await asyncio.gather(*(pull(clients, broken) for _ in range(3)))
 

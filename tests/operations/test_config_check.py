@@ -15,7 +15,7 @@ from joserfc.jwk import ECKey
 from ruamel.yaml import YAML
 
 from cds_service.operations.config_check import check_configuration
-from cds_service.store.store import prepare
+from cds_service.store.opening import prepare
 from cds_service.trial.load import DEFAULT_TRIAL
 
 if TYPE_CHECKING:
@@ -84,9 +84,38 @@ def test_good(tmp_path: Path, good: dict[str, str]) -> None:
         "general-hospital (https://ehr.hospital.example); keys: 1; "
         "FHIR servers: https://fhir.hospital.example/r4"
     )
+    assert said["FHIR servers"].strip() == (
+        "https://fhir.hospital.example/r4 (where the issuer lists none of its own)"
+    )
     assert "America/Toronto" in said["site"]
     assert not any(secret in ran.stdout for secret in SECRETS)
     assert before == sorted(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("settings", "listed"),
+    [
+        ({"CDS_FHIR_SERVERS": ""}, None),
+        (
+            {"CDS_FHIR_SERVERS": "", "CDS_JWT_ISSUERS": "", "CDS_AUTH": "none"},
+            "none: prefetch only",
+        ),
+        ({"CDS_JWT_ISSUERS": "", "CDS_AUTH": "none"}, "https://fhir.hospital.example/r4"),
+    ],
+)
+def test_whose_servers(
+    tmp_path: Path, good: dict[str, str], settings: dict[str, str], listed: str | None
+) -> None:
+    """Those of the setting are named where they count; those of an issuer beside it."""
+    local = {"CDS_PUBLIC_URL": "http://127.0.0.1:8000"} if "CDS_AUTH" in settings else {}
+
+    ran = check(tmp_path, good | local | settings)
+
+    assert (0, "") == (ran.returncode, ran.stderr)
+    said = dict(line.split("  ", 1) for line in ran.stdout.splitlines())
+    assert listed == (said["FHIR servers"].strip() if "FHIR servers" in said else None)
+    if listed is None:
+        assert said["issuer"].endswith("; FHIR servers: none: prefetch only")
 
 
 def test_every_fault_is_a_line(tmp_path: Path, good: dict[str, str]) -> None:

@@ -11,6 +11,7 @@ from prometheus_client import CollectorRegistry
 from prometheus_client.metrics import MetricWrapperBase
 
 from cds_service.cdshooks.log import KEYS
+from cds_service.cdshooks.notes import UNPARSED_REASONS
 from cds_service.cdshooks.refusals import _USUAL
 from cds_service.operations.drain import Drain
 from cds_service.operations.labels import REFUSALS, SecurityReason, ShedReason
@@ -94,6 +95,7 @@ def test_reasons_of_the_log() -> None:
         *get_args(SecurityReason),
         *get_args(ShedReason),
         *get_args(KeysReason),
+        *UNPARSED_REASONS.values(),
         *(
             word.replace(" ", "-")
             for word in (*_SQLITE_WORDS.values(), *_POSTGRESQL_WORDS.values())

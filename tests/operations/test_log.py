@@ -7,6 +7,7 @@ import json
 import logging
 import subprocess
 import sys
+from contextlib import redirect_stderr
 from enum import StrEnum
 from typing import Any
 
@@ -19,6 +20,7 @@ from cds_service.cdshooks.log import (
     MOST_MEMBERS,
     LibraryLog,
     bounded,
+    make_logger,
     processors,
 )
 from cds_service.operations.request_ids import RequestIds
@@ -98,6 +100,23 @@ def test_one_line(logger: Any, written: io.StringIO) -> None:
 
     assert 1 == len(written.getvalue().splitlines())
     assert written.getvalue().isascii()
+
+
+def test_a_line_is_written_in_one_piece() -> None:
+    """With its end, so that no line of another process comes between."""
+    pieces: list[str] = []
+
+    class Unbuffered(io.StringIO):
+        def write(self, text: str) -> int:
+            pieces.append(text)
+            return len(text)
+
+    with redirect_stderr(Unbuffered()):
+        make_logger().info("hook", caller="ehr")
+
+    (piece,) = pieces
+    assert "ehr" == json.loads(piece)["caller"]
+    assert piece.endswith("}\n")
 
 
 @pytest.mark.parametrize("key", sorted(KEYS - {"event", "level", "timestamp"}))

@@ -19,8 +19,9 @@ from starlette.routing import Route
 from cds_service import trust
 from cds_service.knowledge import load_knowledge
 from cds_service.operations.counting import CountedRequests, route_of
+from cds_service.operations.figures import SHARED_DIRECTORY
 from cds_service.operations.labels import REFUSALS, RESOURCE_TYPES
-from cds_service.operations.metrics import SHARED_DIRECTORY, Metrics
+from cds_service.operations.metrics import Metrics
 
 if TYPE_CHECKING:
     from starlette.requests import Request
@@ -83,6 +84,31 @@ class TestCounts:
         assert 2 == value(metrics, "cds_fhir_request_duration_seconds_count", type="Observation")
         assert 1 == value(metrics, "cds_chart_reads_total", type="Observation", outcome="partial")
         assert 1 == value(metrics, "cds_chart_reads_total", type="Consent", outcome="not-permitted")
+
+    def test_breakers(self) -> None:
+        """One state of each listed server at a time."""
+        metrics = Metrics()
+        metrics.allow(servers=("https://a.example/r4", "https://b.example/r4"))
+        metrics.breaker("https://a.example/r4", "open")
+        metrics.breaker("https://b.example/r4", "open")
+        metrics.breaker("https://b.example/r4", "half-open")
+
+        def states(server: str) -> list[float | None]:
+            return [
+                value(metrics, "cds_fhir_breakers", server=server, state=state)
+                for state in ("closed", "half-open", "open")
+            ]
+
+        assert [0, 0, 1] == states("https://a.example/r4")
+        assert [0, 1, 0] == states("https://b.example/r4")
+
+    def test_unparsed(self) -> None:
+        """What never became a request, by status; from zero on."""
+        metrics = Metrics()
+        metrics.unparsed(431)
+
+        assert 1 == value(metrics, "cds_http_unparsed_total", status="431")
+        assert 0 == value(metrics, "cds_http_unparsed_total", status="408")
 
     def test_callers(self) -> None:
         """Refused ones by reason, shed ones by limit, and their keys."""
@@ -188,6 +214,8 @@ class TestLabels:
             metrics.stored(text, 1, failed=True)  # type: ignore[arg-type]
             metrics.security(text, text)
             metrics.unlisted_server(text)
+            metrics.breaker(text, text)  # type: ignore[arg-type]
+            metrics.unparsed(number + 600)
             with metrics.request(text):
                 pass
 
@@ -274,6 +302,8 @@ metrics = Metrics()
 metrics.refused("expired")
 metrics.hook(caller="open", outcome="card", overall="possible", seconds=0.2)
 metrics.keys_fetched("open", float(sys.argv[1]))
+metrics.allow(servers=["https://a.example"])
+metrics.breaker("https://a.example", "open" if sys.argv[1] == "100" else "closed")
 with metrics.request("hook"):
     sys.stdout.write(metrics.render()[0].decode())
 """
@@ -295,3 +325,5 @@ def test_several_processes(tmp_path: Path) -> None:
     assert 'cds_hook_duration_seconds_bucket{caller="open",le="0.25"} 2.0' in ran.stdout
     assert 'cds_jwks_fetched_timestamp_seconds{caller="open"} 100.0' in ran.stdout
     assert 'cds_http_requests_in_flight{route="hook"} 1.0' in ran.stdout
+    assert 'cds_fhir_breakers{server="https://a.example",state="open"} 1.0' in ran.stdout
+    assert 'cds_fhir_breakers{server="https://a.example",state="closed"} 1.0' in ran.stdout

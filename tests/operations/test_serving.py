@@ -47,6 +47,7 @@ class SlowFhirServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _SlowHandler)
         self.delay_s = delay_s
         self.asked = 0
+        self.broken = False
 
     @property
     def base(self) -> str:
@@ -61,6 +62,9 @@ class _SlowHandler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         self.server.asked += 1
+        if self.server.broken:
+            self.close_connection = True
+            return
         time.sleep(self.server.delay_s)
         body = b'{"resourceType": "Patient", "id": "p1"}'
         self.send_response(200)
@@ -102,11 +106,14 @@ class Service(NamedTuple):
         except httpx2.TransportError:
             return 0
 
-    def metric(self, name: str) -> float:
-        """The sum of a metric over all its labels."""
+    def metric(self, name: str, label: str = "") -> float:
+        """The sum of a metric over the labels that contain this one."""
         text = httpx2.get(f"{self.base}/metrics", timeout=5).text
         return sum(
-            float(found) for found in re.findall(rf"^{name}(?:{{.*}})? (\S+)$", text, re.MULTILINE)
+            float(found)
+            for found in re.findall(
+                rf"^{name}(?:{{.*{re.escape(label)}.*}})? (\S+)$", text, re.MULTILINE
+            )
         )
 
 
@@ -233,6 +240,27 @@ def test_workers_count_together(tmp_path: Path) -> None:
         assert 0 == service.process.wait(timeout=20)
 
 
+def test_workers_tell_of_a_server_that_does_not_answer(tmp_path: Path) -> None:
+    """Each of its own breaker, whichever of them is asked; and again when it answers."""
+    with running(tmp_path, workers=2, delay_s=0) as service, ThreadPoolExecutor(8) as pool:
+
+        def until(state: str) -> None:
+            give_up = time.monotonic() + 30
+            while service.metric("cds_fhir_breakers", f'state="{state}"') != 2:
+                assert time.monotonic() < give_up
+                list(pool.map(lambda _: service.hook(), range(16)))
+                time.sleep(0.5)
+
+        until("closed")
+        service.fhir.broken = True
+        until("open")
+        assert 2 == service.metric("cds_fhir_breakers", f'server="{service.fhir.base}"')
+        service.fhir.broken = False
+        until("closed")
+        service.process.send_signal(signal.SIGTERM)
+        assert 0 == service.process.wait(timeout=20)
+
+
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_store_that_cannot_be_opened(tmp_path: Path, workers: int) -> None:
     """Stops the start with a line that says so, and no traceback."""
@@ -254,7 +282,8 @@ def test_a_store_that_cannot_be_opened(tmp_path: Path, workers: int) -> None:
 
 
 def test_nothing_but_json_in_the_log(tmp_path: Path) -> None:
-    """Whatever is sent to the port."""
+    """Whatever is sent to the port; what is no HTTP has a line, and is counted."""
+    ids = []
     with running(tmp_path, workers=1, delay_s=0) as service:
         service.hook()
         httpx2.get(f"{service.base}/cds-services?patient=ZZ-4711")
@@ -262,10 +291,19 @@ def test_nothing_but_json_in_the_log(tmp_path: Path) -> None:
         for nonsense in (b"\x16\x03\x01ZZ-4711\r\n\r\n", b"GET /ZZ-4711 HTTP/9\r\n\r\n"):
             with socket.create_connection(("127.0.0.1", port)) as connection:
                 connection.sendall(nonsense)
-                assert connection.recv(100).startswith(b"HTTP/1.1 400")
+                answer = connection.recv(65536).decode()
+                assert answer.startswith("HTTP/1.1 400")
+                ids += re.findall(r"^x-request-id: (\S+)", answer, re.MULTILINE)
+        counted = service.metric("cds_http_unparsed_total", 'status="400"')
         service.process.send_signal(signal.SIGTERM)
         _, log = service.process.communicate(timeout=20)
 
     lines = [json.loads(line) for line in log.splitlines()]
     assert "hook" in {line["event"] for line in lines}
     assert "ZZ-4711" not in log
+    assert 2 == counted
+    assert [(one, 400, "no-http") for one in ids] == [
+        (line["request_id"], line["status"], line["reason"])
+        for line in lines
+        if line["event"] == "refused"
+    ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -219,6 +220,8 @@ def test_plain_http_within_this_machine(file: File) -> None:
 # --- What is refused ----------------------------------------------------------------------------
 
 TITLE = "issuer 1 (https://ehr.example/fhir)"
+BASES = "must be FHIR base URLs such as https://ehr.example.org/fhir"
+KIND = "is neither EC on P-384 (ES384) nor RSA (RS384)"
 PLAIN = "must be https; CDS_ALLOW_PLAIN_HTTP=true allows http outside this machine"
 
 
@@ -339,6 +342,34 @@ def test_several_errors_in_one_line(file: File) -> None:
         "issuer 2 (https://b.example): tenants.0: Input should be a valid string",
         f"issuer 2 (https://b.example): shadow: {no_boolean}",
     ] == file.error(bad).split("; ")
+
+
+def test_all_that_is_wrong_with_one_record(file: File, ec_key: Key) -> None:
+    """As a whole, member by member, and against the other records."""
+    bad = record(
+        name="a b",
+        jwks_url=None,
+        fhir_servers=["ehr.example/fhir", "http://ehr.example/fhir"],
+        colour="red",
+        issuer="https://ehr.example/fhir",
+        jku={},
+    )
+    keys = {"keys": [ec_key.public, {"kty": "oct"}, ec_key.public]}
+    also = record(iss="https://b.example", **keys)
+
+    assert [
+        f"{TITLE}: name: must be 1 to 100 letters, digits, dots, hyphens and underscores",
+        f"{TITLE}: jku: must be a list",
+        f"{TITLE}: fhir_servers: {BASES}, and {PLAIN}",
+        f"{TITLE}: colour: is not known",
+        f"{TITLE}: says iss twice",
+        f"{TITLE}: needs jwks_url or keys, and not both",
+        f"issuer 2 (https://b.example): keys: key 2 {KIND}, two keys have the same kid",
+        "issuer 2 (https://b.example): needs jwks_url or keys, and not both",
+        "issuer 3: iss: Field required",
+        "issuer 3: needs jwks_url or keys, and not both",
+        "iss https://ehr.example/fhir stands 2 times",
+    ] == re.split("; (?!CDS_)", file.error([bad, also, {}, record()]))
 
 
 def test_keys_that_cannot_be_used(file: File, ec_key: Key) -> None:

@@ -11,9 +11,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import ssl
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from http.cookiejar import CookieJar, DefaultCookiePolicy
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, Self
 
 import httpx2
@@ -22,7 +23,7 @@ import msgspec
 from cds_service.errors import ConfigError, FhirUnavailable
 from cds_service.fhir.http.addresses import allowed_server, origin_of, server_base
 from cds_service.fhir.http.answers import KEY_TYPES, Outcome
-from cds_service.fhir.http.breaker import Breaker
+from cds_service.fhir.http.breaker import Breaker, BreakerState
 from cds_service.fhir.http.client import FhirClient, Observe, Server
 from cds_service.fhir.http.dialing import CheckedNetwork
 from cds_service.fhir.http.limits import Limits
@@ -31,6 +32,7 @@ from cds_service.fhir.http.transport import Transport
 from cds_service.fhir.scopes import NOTHING_KNOWN, Scopes
 
 __all__ = [
+    "BreakerState",
     "FhirClient",
     "FhirClients",
     "Limits",
@@ -40,6 +42,8 @@ __all__ = [
 ]
 
 _DOCUMENT_BYTES: Final = 1024 * 1024
+_DOCUMENT: Final = "document "
+_NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 
 def _silence(names: Iterable[str]) -> None:
@@ -87,6 +91,7 @@ class FhirClients:
         base_url: str,
         token: SecretToken | None = None,
         scopes: Scopes = NOTHING_KNOWN,
+        headers: Mapping[str, str] = _NO_HEADERS,
     ) -> FhirClient:
         """A client for one chart, on a base URL as :func:`allowed_server` returned it.
 
@@ -94,8 +99,18 @@ class FhirClients:
             base_url: the server.
             token: what the EHR lent; None for an open server.
             scopes: what the token may read, as far as that is known.
+            headers: of each read besides those that every read has.
         """
-        return FhirClient(base_url, self._server(base_url, self.limits), token, scopes)
+        server = self._server(base_url, self.limits)
+        return FhirClient(base_url, server, token, scopes, headers=headers)
+
+    def breakers(self) -> dict[str, BreakerState]:
+        """The state of each FHIR server's breaker, by its base URL, as far as any was asked."""
+        return {
+            name: server.breaker.state
+            for name, server in self._servers.items()
+            if not name.startswith(_DOCUMENT)
+        }
 
     async def document(self, url: str) -> bytes:
         """Read a JSON document at an address of the configuration, such as an issuer's keys.
@@ -110,7 +125,7 @@ class FhirClients:
         if origin is None:
             raise FhirUnavailable("the address is no plain URL")
         limits = msgspec.structs.replace(self.limits, body_bytes=_DOCUMENT_BYTES)
-        server = self._server(origin, limits, f"document {origin}")
+        server = self._server(origin, limits, f"{_DOCUMENT}{origin}")
         deadline = asyncio.get_running_loop().time() + limits.silence_s
         try:
             async with asyncio.timeout_at(deadline):

@@ -11,6 +11,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
+from typing import Literal
+
+BreakerState = Literal[
+    "closed",  # every chart is read
+    "half-open",  # one chart tries the server, and no other is read meanwhile
+    "open",  # it is spared, until the next chart tries it
+]
 
 SILENT = "not asked: the server did not answer lately"
 RESTING = "not asked: the server asked to wait"
@@ -41,14 +48,20 @@ class Breaker:
         With the answer None from a server that is spared, this chart is the one that tries; others
         get None when that one has ended, or did not end in its time.
         """
-        now = self._clock()
-        resting = now < self._resting_until
-        if not resting and self._failed < self._most:
-            return None
-        if now < self._trial_until:
-            return RESTING if resting else SILENT
-        self._trial_until = now + self._trial_s
+        state = self.state
+        if state == "half-open":
+            return RESTING if self._clock() < self._resting_until else SILENT
+        if state == "open":
+            self._trial_until = self._clock() + self._trial_s
         return None
+
+    @property
+    def state(self) -> BreakerState:
+        """Whether charts are read now, or the server is spared, or is being tried."""
+        now = self._clock()
+        if now >= self._resting_until and self._failed < self._most:
+            return "closed"
+        return "half-open" if now < self._trial_until else "open"
 
     def answered(self) -> None:
         """Note that the server answered something for a chart."""

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
+from types import MappingProxyType
 from typing import Final
 
 import httpx2
@@ -82,6 +83,7 @@ class FhirClient:
         token: of the hook; None for an open server.
         scopes: what the token may read.
         types: the media types that are read.
+        headers: of each read besides those that every read has.
     """
 
     def __init__(
@@ -91,6 +93,8 @@ class FhirClient:
         token: SecretToken | None = None,
         scopes: Scopes = NOTHING_KNOWN,
         types: Collection[str] = FHIR_TYPES,
+        *,
+        headers: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.base_url = base_url
         self.limits = server.limits
@@ -100,7 +104,7 @@ class FhirClient:
         self._token = token
         self._types = types
         asked = {} if types is FHIR_TYPES else {"Accept": ", ".join(sorted(types))}
-        self._headers = _HEADERS | asked
+        self._headers = {**_HEADERS, **asked, **headers}
         self._left = server.limits.total_bytes
         self._began = False
         self._obstacle: str | None = None
