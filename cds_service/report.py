@@ -17,7 +17,12 @@ Overall = Literal["all_met", "possible", "not_now", "excluded", "not_relevant"]
 
 
 class Evidence(msgspec.Struct, frozen=True, rename="camel"):
-    """One resource behind a status: what it is, its value as recorded and normalised, its day."""
+    """One resource behind a status: what it is, its value as recorded and normalised, its day.
+
+    Args:
+        end: the last day, where it covers a period that ``date`` begins.
+        shown: the value for a reader, where ``normalized`` has digits that nobody measured.
+    """
 
     reference: str
     display: str
@@ -25,6 +30,8 @@ class Evidence(msgspec.Struct, frozen=True, rename="camel"):
     normalized: str | None = None
     date: str | None = None
     notes: tuple[str, ...] = ()
+    end: str | None = None
+    shown: str | None = None
 
 
 class Missing(msgspec.Struct, frozen=True, rename="camel"):

@@ -65,7 +65,10 @@ def _sections(report: Report, trial: Trial) -> Iterator[tuple[str, list[str]]]:
     by_status = {
         headings.blocks: _of(report, "not_met"),
         headings.missing: _of(report, "unknown"),
-        headings.confirm: _of(report, "needs_confirmation"),
+        # What the record raises comes before what only a person knows.
+        headings.confirm: sorted(
+            _of(report, "needs_confirmation"), key=lambda one: not one.evidence
+        ),
     }
     for heading, results in by_status.items():
         yield heading, [line for one in results for line in _criterion(one, words, ask=open_still)]
@@ -122,18 +125,29 @@ def _settles(result: CriterionResult, words: DetailWords) -> Iterator[str]:
 
 def _evidence(one: Evidence, words: DetailWords) -> str:
     value = plain(one.value or "", _SHORT)
-    normalized = plain(one.normalized or "", _SHORT)
+    normalized = plain(one.shown or one.normalized or "", _SHORT)
     if value and normalized and value != normalized:
         value = words.same_as.format(value=value, normalized=normalized)
     display, reference = plain(one.display, _SHORT), plain(one.reference, _SHORT)
     parts = [
         value or normalized,
-        plain(one.date or "", _SHORT),
+        _days(plain(one.date or "", _SHORT), plain(one.end or "", _SHORT), words),
         reference if display else "",
         *(plain(note) for note in one.notes[:MOST_EVIDENCE]),
     ]
     shown = ", ".join(part for part in parts if part)
     return words.evidence.format(what=display or reference, parts=shown)
+
+
+def _days(start: str, end: str, words: DetailWords) -> str:
+    """The day of something, or its days; a slash marks the end of a period that is not known."""
+    if start.startswith("/"):
+        return words.until.format(end=end or start[1:])
+    if end and start:
+        return words.period.format(start=start, end=end)
+    if end:
+        return words.until.format(end=end)
+    return words.since.format(start=start[:-1]) if start.endswith("/") else start
 
 
 def _outlook(report: Report, words: DetailWords) -> list[str]:

@@ -24,7 +24,7 @@ def card_summary(report: Report, trial: Trial) -> str:
     if report.unread and not blocked:
         unread = ", ".join(plain(text.partition(": ")[0], _PART) for text in report.unread)
         return shortened(words.incomplete.format(trial=trial.card.trial, unread=unread))
-    parts = _blockers(report, words) if blocked else _open(report, words)
+    parts = _blockers(report, trial) if blocked else _open(report, words)
     template = words.results.of(report.overall)
     for count in range(len(parts), 0, -1):
         sentence = template.format(trial=trial.card.trial, next=", ".join(parts[:count]))
@@ -48,10 +48,11 @@ def _units(text: str) -> int:
     return len(text.encode("utf-16-le")) // 2
 
 
-def _blockers(report: Report, words: SummaryWords) -> list[str]:
+def _blockers(report: Report, trial: Trial) -> list[str]:
+    words = trial.card.summary
     blockers = [one for one in report.criteria if one.status == "not_met"]
     blockers.sort(key=_weight)
-    parts = [_blocker(blockers[0], words)] if blockers else [words.nothing_next]
+    parts = [_blocker(blockers[0], trial)] if blockers else [words.nothing_next]
     if report.unread:
         parts.append(words.some_unread)
     if len(blockers) > 1:
@@ -64,10 +65,23 @@ def _weight(result: CriterionResult) -> int:
     return ("permanent", "new_data", "time").index(result.change or "new_data")
 
 
-def _blocker(result: CriterionResult, words: SummaryWords) -> str:
+def _blocker(result: CriterionResult, trial: Trial) -> str:
+    words = trial.card.summary
+    headline = _headline(result, trial)
     if result.change == "time" and result.eligible_from is not None:
-        return words.blocked_until.format(title=_title(result), date=result.eligible_from)
-    return words.blocked.format(title=_title(result))
+        return words.blocked_until.format(title=headline, date=result.eligible_from)
+    return words.blocked.format(title=headline)
+
+
+def _headline(result: CriterionResult, trial: Trial) -> str:
+    """What is against the patient, by the words for what was found; the title where it has none."""
+    title = _title(result)
+    spec = trial.criterion(result.id)
+    found = None if spec is None else spec.outcomes.get(result.finding)
+    # What a person stated has the finding that it was stated against.
+    if found is None or found.headline is None or found.status != result.status:
+        return title
+    return found.headline.format(title=title)
 
 
 def _open(report: Report, words: SummaryWords) -> list[str]:

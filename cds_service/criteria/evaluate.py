@@ -5,9 +5,9 @@ The hook, the command line and the population all call :meth:`Evaluator.evaluate
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,7 +17,7 @@ from cds_service.criteria.relevance import Answer, relevance
 from cds_service.criteria.rules import FUNCTIONS
 from cds_service.criteria.settle import Judgement, Patience, Rulebook, judge
 from cds_service.criteria.view import Fact, RecordIndex
-from cds_service.record.model import Complete, DataIssue, Record
+from cds_service.record.model import Complete, DataIssue, Record, Unreadable
 from cds_service.report import (
     CriterionResult,
     Evidence,
@@ -29,7 +29,7 @@ from cds_service.report import (
     Status,
     Version,
 )
-from cds_service.trial.schema import CriterionSpec, Trial
+from cds_service.trial.schema import CriterionSpec, Order, Question, Trial
 
 _DAY = timedelta(days=1)
 OUTLOOK_DAYS = 365
@@ -185,7 +185,7 @@ class Evaluator:
         if judged.reason in ("unread", "unreadable"):
             reads = "; ".join(f"{name} ({reason})" for name, reason in judged.unread)
             words = common.unread if judged.unread else common.unreadable_resource
-            return words.format_map({"reads": reads, "references": ", ".join(judged.unreadable)})
+            return words.format_map({"reads": reads, "records": _listed(judged.unreadable)})
         if judged.reason:
             words = common.doubtful if judged.reason == "doubtful" else common.imprecise
             facts = ", ".join(
@@ -196,8 +196,10 @@ class Evaluator:
             )
             return words.format_map({"facts": facts})
         finding = judged.finding
+        # What was measured and cannot be read is not nothing.
+        values = {"value": finding.values.get("value") or common.unreadable}
         return spec.outcomes[finding.outcome].words.format_map(
-            _Values(finding.values, common.nothing)
+            _Values(finding.values | values, common.nothing)
         )
 
     def _advisories(self, spec: CriterionSpec, judged: Judgement) -> tuple[str, ...]:
@@ -218,9 +220,11 @@ class Evaluator:
         wants_answer = judged.status in ("unknown", "needs_confirmation")
         orders = spec.settles.orders if wants_data and not judged.unread else ()
         questions = spec.settles.questions if wants_answer else ()
+        # Where not all was read, nobody knows what is lacking.
+        lacks = None if judged.reason or judged.unread else judged.finding.lacks
         return (
-            *(Missing("order", key, self.trial.orders[key].label) for key in orders),
-            *(Missing("question", key, self.trial.questions[key].label) for key in questions),
+            *_wanted("order", self.trial.orders, orders, lacks),
+            *_wanted("question", self.trial.questions, questions, lacks),
         )
 
     # --- The whole -----------------------------------------------------------------------------
@@ -254,6 +258,27 @@ class Evaluator:
             advisories=() if self._site_notice is None else (self._site_notice,),
             notice=self.trial.notice,
         )
+
+
+def _wanted(
+    kind: Literal["order", "question"],
+    known: Mapping[str, Order] | Mapping[str, Question],
+    ids: Iterable[str],
+    lacks: Sequence[str] | None,
+) -> Iterator[Missing]:
+    """What settles a criterion, without what gives a value that it does not lack."""
+    for id_ in ids:
+        concept = known[id_].concept
+        if lacks is None or concept is None or concept in lacks:
+            yield Missing(kind, id_, known[id_].label)
+
+
+def _listed(records: Iterable[Unreadable]) -> str:
+    """Records that cannot be read, with the reason, which many may share."""
+    by_reason: dict[str, dict[str, None]] = {}
+    for one in records:
+        by_reason.setdefault(one.reason, {})[one.reference] = None
+    return "; ".join(f"{', '.join(names)} ({reason})" for reason, names in by_reason.items())
 
 
 class _Values(dict[str, str]):

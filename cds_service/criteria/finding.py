@@ -55,6 +55,7 @@ class Finding(msgspec.Struct):
         phrases: advisories, as (key into the criterion's phrases, values).
         stands: it holds whatever else the record may contain (a drug once given).
         always: it holds even where reads failed (a sentence that is never an obstacle).
+        lacks: the concepts whose values would settle it; None for whatever settles the criterion.
     """
 
     outcome: str
@@ -63,6 +64,7 @@ class Finding(msgspec.Struct):
     phrases: tuple[tuple[str, dict[str, str]], ...] = ()
     stands: bool = False
     always: bool = False
+    lacks: tuple[str, ...] | None = None
 
 
 class Context(msgspec.Struct):
@@ -120,15 +122,22 @@ def evidence_of(fact: Fact, stand_in: str) -> Evidence:
         normalized=normalized,
         date=None if when is None or when.unreadable else when.shown(),
         notes=tuple(notes),
+        end=_end(fact),
+        shown=fact.shown or None if isinstance(fact, Result) else None,
     )
+
+
+def _end(fact: Fact) -> str | None:
+    """The last day of what went on for longer than one."""
+    end = fact.end if isinstance(fact, Exposure) else None
+    return None if end is None or end == fact.when else end.shown()
 
 
 def _values(fact: Fact) -> tuple[str | None, str | None]:
     if isinstance(fact, Result):
         return fact.original or None, fact.normalized or None
     if isinstance(fact, Exposure):
-        end = fact.end.shown() if fact.end is not None and fact.end != fact.start else ""
-        parts = [fact.strength.value, fact.activity_original, f"until {end}" if end else ""]
+        parts = [fact.strength.value, fact.activity_original]
         return ", ".join(part for part in parts if part), None
     if isinstance(fact, Diagnosis):
         return fact.verification.value, None

@@ -19,7 +19,7 @@ from cds_service.criteria.clock import Clock
 from cds_service.criteria.finding import Context, Finding, SiteFacts, Wording
 from cds_service.criteria.view import Fact, RecordIndex, Settled, View, possible_days
 from cds_service.record.dates import When
-from cds_service.record.model import Complete, Exposure, ProcedureDone, Record
+from cds_service.record.model import Complete, Exposure, ProcedureDone, Record, Unreadable
 from cds_service.report import Basis, Change, Status
 from cds_service.trial.schema import CriterionSpec
 
@@ -43,7 +43,7 @@ class Judgement(msgspec.Struct):
         reason: ``imprecise``, ``doubtful`` or ``unread`` where the engine, not the rule, decided.
         culprits: the facts with vague dates or doubts that made it so.
         unread: how reads went that it depends on, as (resource type, reason).
-        unreadable: references of resources that may be about anything of a type it depends on.
+        unreadable: resources that may be about anything of a type it depends on.
         flips: later days on which the status may be another one with no new data.
     """
 
@@ -55,7 +55,7 @@ class Judgement(msgspec.Struct):
     reason: str = ""
     culprits: tuple[Fact, ...] = ()
     unread: tuple[tuple[str, str], ...] = ()
-    unreadable: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class Patience(msgspec.Struct):
@@ -312,9 +312,7 @@ def _with_reads(judged: Judgement, index: RecordIndex, reads: set[str]) -> Judge
     """Take back what an incomplete read, or a resource that could not be read, may overturn."""
     record = index.record
     judged.unread = tuple((name, _gap(record, name)) for name in sorted(reads - index.complete))
-    judged.unreadable = tuple(
-        dict.fromkeys(one.reference for one in record.unreadable if one.resource_type in reads)
-    )
+    judged.unreadable = tuple(one for one in record.unreadable if one.resource_type in reads)
     taken_back = judged.unread or (judged.unreadable and judged.basis == "absence")
     settled = judged.status in ("met", "not_met", "not_applicable")
     if taken_back and settled and not (judged.finding.stands or judged.finding.always):

@@ -42,10 +42,14 @@ class Issues:
         """Note a data issue."""
         self.found.append(DataIssue(code, reference, message))
 
-    def cannot_read(self, reference: str, kind: str, reason: str) -> None:
-        """Note a resource that may be about anything of its type."""
+    def cannot_read(self, reference: str, kind: str, reason: str, detail: str = "") -> None:
+        """Note a resource that may be about anything of its type.
+
+        Args:
+            detail: what the reason is about, of this resource alone.
+        """
         self.unreadable.append(Unreadable(reference, kind, reason))
-        self.add("unreadable", reference, reason)
+        self.add("unreadable", reference, f"{reason}: {detail}" if detail else reason)
 
     def about_date(self, when: When | None, reference: str, name: str) -> None:
         """Note that a fact has no date, or one that cannot be read."""

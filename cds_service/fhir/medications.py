@@ -18,6 +18,9 @@ from cds_service.fhir.elements import (
 )
 from cds_service.record.model import Coding
 
+# As the data issue names it; one that is longer is nobody's.
+_LONGEST_REFERENCE = 200
+
 
 class Drug(msgspec.Struct, frozen=True):
     """Which drug a resource names.
@@ -60,6 +63,15 @@ class Medications:
             return None
         held = contained if named.reference.startswith("#") else found.view.contained or []
         return self._of_medication(found, found.view, held)
+
+    def not_found(self, view: views.MedicationUse, broken: frozenset[str]) -> str:
+        """The reference to a drug's resource that is not there; empty where that is not why."""
+        named = view.medication_reference
+        reference = named.reference if named is not None else None
+        if not reference or broken & {"medicationCodeableConcept", "medicationReference"}:
+            return ""
+        found = self._find(reference, view.contained or [])
+        return relative(reference)[:_LONGEST_REFERENCE] if found is None else ""
 
     def _find(self, reference: str, contained: Iterable[msgspec.Raw]) -> decoding.Decoded | None:
         if not reference.startswith("#"):

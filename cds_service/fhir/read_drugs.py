@@ -80,7 +80,12 @@ def read_exposure(
         return None
     drug = medications.drug(view, broken)
     if drug is None:
-        issues.cannot_read(reference, kind, "which drug it is cannot be read")
+        sought = medications.not_found(view, broken)
+        if sought:
+            reason = "the drug that it refers to could not be found"
+            issues.cannot_read(reference, kind, reason, sought)
+        else:
+            issues.cannot_read(reference, kind, "which drug it is cannot be read")
         return None
     if not drug.known:
         return drug.display or ", ".join(code.code or "" for code in drug.codes)

@@ -96,6 +96,7 @@ class _Value(msgspec.Struct):
     words: tuple[str, ...] = ()
     when_value: When | None = None
     issue: str = "unusable-value"
+    place: int | None = None
 
 
 def read_results(
@@ -317,6 +318,7 @@ def _result(
         method=shared.method,
         part_of=shared.part_of,
         when_value=value.when_value,
+        place=value.place,
     )
 
 
@@ -457,7 +459,9 @@ def _amount(
     if span is None:
         return _unusable(f"the comparator {view.comparator} is not known", original)
     shown_value = f"{view.comparator or ''}{coder.units.shown(quantity, read.value)}"
-    return _Value(ResultState.USABLE, None, span, read.unit, original, shown_value)
+    return _Value(
+        ResultState.USABLE, None, span, read.unit, original, shown_value, place=read.place
+    )
 
 
 def _span(value: Decimal, comparator: str | None) -> Span | None:

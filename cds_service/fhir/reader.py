@@ -411,6 +411,6 @@ def _belongs(
     if relative(text) in own or text in own:
         return True
     issues.add(
-        "other-patient", reference, f"its {element} is another one; the resource is left out"
+        "other-patient", reference, f"its {element} is not this patient; the resource is left out"
     )
     return False

@@ -117,6 +117,11 @@ class Span(msgspec.Struct, frozen=True, gc=False):
         """The value, where it is one number."""
         return self.low if self.low is not None and self.low == self.high else None
 
+    @property
+    def end(self) -> Decimal | None:
+        """The value, or the one end that it has; the lower one of two."""
+        return self.high if self.low is None else self.low
+
 
 class ReferenceRange(msgspec.Struct, frozen=True):
     """One reference range of a result, in the result's canonical unit.
@@ -160,7 +165,9 @@ class Result(msgspec.Struct, frozen=True):
         problem: why it is unusable: the code and message of the data issue.
         amount: normalised value in ``unit``, for a quantity.
         original: the value as recorded, ``9.1 g/dL``.
-        normalized: the value as shown, ``91 g/L``.
+        normalized: the value in ``unit``, exact, ``91 g/L``.
+        place: exponent of the last digit of it that was measured, where it has finer ones.
+        shown: the value for a reader, where that is not ``normalized``.
         answers: concepts of the coded or worded answer.
         words: the answer's own words.
         sampled: the recorded effective and the specimen: results that share one have one
@@ -188,6 +195,13 @@ class Result(msgspec.Struct, frozen=True):
     part_of: tuple[str, ...] = ()
     when_value: When | None = None
     doubtful: bool = False
+    place: int | None = None
+    shown: str = ""
+
+    @property
+    def text(self) -> str:
+        """The value for a reader; empty where there is none that can be read."""
+        return self.shown or self.normalized or self.original
 
 
 class Strength(enum.Enum):

@@ -35,10 +35,15 @@ _UnitKey = tuple[str, str, str | None, str | None, str | None]
 
 
 class Converted(msgspec.Struct, frozen=True):
-    """A value in the canonical unit of its kind of measurement, and that unit as shown."""
+    """A value in the canonical unit of its kind of measurement, and that unit as shown.
+
+    Args:
+        place: exponent of the last digit that was measured, where converting made finer ones.
+    """
 
     value: Decimal
     unit: str
+    place: int | None = None
 
 
 class UnitProblem(msgspec.Struct, frozen=True):
@@ -118,7 +123,8 @@ class UnitBook:
                 self._factors[key] = factor
         if isinstance(factor, UnitProblem):
             return factor
-        return Converted(_EXACT.multiply(value, factor), self.unit_of(quantity))
+        converted = _EXACT.multiply(value, factor)
+        return Converted(converted, self.unit_of(quantity), _place(value, factor, converted))
 
     def _factor(
         self,
@@ -182,6 +188,22 @@ class UnitBook:
 
 def _text(value: str | None) -> str:
     return value.strip() if value else ""
+
+
+def _place(recorded: Decimal, factor: Decimal, converted: Decimal) -> int | None:
+    """The place of the last digit that was measured; None where the value has no finer ones."""
+    if factor == 1 or not converted:
+        return None
+    last, finest = recorded.as_tuple().exponent, converted.as_tuple().exponent
+    if not isinstance(last, int) or not isinstance(finest, int):
+        return None
+    # A tenth of mg/dL is 1.71 umol/L: whole umol/L were measured, tenths were not. Two digits and
+    # whole units always stay, since many programs write 8.0 as 8.
+    place = min(last + factor.adjusted(), converted.adjusted() - 1, 0)
+    if finest >= place:
+        return None
+    kept = converted.quantize(Decimal((0, (1,), place)), context=_EXACT)
+    return None if kept == converted else place
 
 
 def _digits(value: Decimal) -> str:

@@ -49,6 +49,7 @@ def _checker(names: frozenset[str]) -> Callable[[str], str]:
 
 
 Words = Annotated[str, Field(min_length=1), _template()]
+Headline = Annotated[str, Field(min_length=1), _template("title")]
 Code = Annotated[str, Field(pattern=r"^[a-z0-9-]+$")]
 
 
@@ -150,6 +151,7 @@ class DetailWords(CardModel):
         unsigned: added where nobody signed the criteria and codes in force.
         time, time_unknown, new_data, permanent: whether a blocker can change.
         evidence: one resource behind a status; ``{parts}`` are its value, date and reference.
+        period, since, until: the days of what did not happen on one day.
         segments: each overall result as it is called in the outlook.
         segment, segment_reason: one run of days of the outlook.
         expires, clears: what ends a run, for the worse and for the better.
@@ -169,6 +171,9 @@ class DetailWords(CardModel):
     valid_through: Annotated[str, _template("date")]
     evidence: Annotated[str, _template("what", "parts")]
     same_as: Annotated[str, _template("value", "normalized")]
+    period: Annotated[str, _template("start", "end")]
+    since: Annotated[str, _template("start")]
+    until: Annotated[str, _template("end")]
     more: Annotated[str, _template("count")]
     advisory: Annotated[str, _template("text")]
     settles_order: Annotated[str, _template("labels")]

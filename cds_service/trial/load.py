@@ -142,10 +142,23 @@ def _whole(trial: Trial, vocabulary: Vocabulary) -> Iterator[_Problem]:
     for key, order in trial.orders.items():
         if order.concept not in vocabulary.match(order.system, order.code).concepts:
             yield ("orders", key), f"the code {order.code} does not stand for {order.concept!r}"
+    yield from _unknown_concepts(trial, vocabulary)
+
+
+def _unknown_concepts(trial: Trial, vocabulary: Vocabulary) -> Iterator[_Problem]:
     relevance = trial.relevance
-    for name in (*relevance.diagnoses, *relevance.morphology, *relevance.exposures):
+    named: list[tuple[Sequence[str], str]] = [
+        (("relevance",), name)
+        for name in (*relevance.diagnoses, *relevance.morphology, *relevance.exposures)
+    ]
+    named += [
+        (("questions", key), question.concept)
+        for key, question in trial.questions.items()
+        if question.concept is not None
+    ]
+    for where, name in named:
         if not _known(name, vocabulary):
-            yield ("relevance",), f"the tables have no concept {name!r}"
+            yield where, f"the tables have no concept {name!r}"
 
 
 def _criterion(spec: CriterionSpec, trial: Trial, vocabulary: Vocabulary) -> Iterator[_Problem]:
@@ -186,6 +199,8 @@ def _outcomes(spec: CriterionSpec) -> Iterator[_Problem]:
         yield from _words(("outcomes", key), outcome.words, possible[key])
         if (outcome.change is None) == (outcome.status == "not_met"):
             yield ("outcomes", key), "change belongs to not_met, and to nothing else"
+        if outcome.headline is not None and outcome.status != "not_met":
+            yield ("outcomes", key), "headline belongs to not_met, and to nothing else"
     for key, words in spec.phrases.items():
         if key not in possible:
             yield ("phrases", key), f"a {spec.rule.kind} rule has no phrase {key!r}"

@@ -351,11 +351,11 @@ class LabRule(RuleModel):
     derived: tuple[Derivation, ...] = ()
     exception_diagnosis: tuple[Concept, ...] = ()
     OUTCOMES = _outcomes(
-        met="value date limit", not_met="value date limit", disagree="value date",
-        straddles="value date limit",
+        met="value date limit multiple", not_met="value date limit multiple",
+        disagree="value date", straddles="value date limit multiple",
         unusable="value date problem", outdated="value date", none="", no_uln="value date",
-        exception_met="value date limit", exception_not_met="value date limit",
-        exception_open="value date", derived="how", advisory_older="date",
+        exception_met="value date limit multiple", exception_not_met="value date limit multiple",
+        exception_open="value date limit multiple", derived="how", advisory_older="date",
     )  # fmt: skip
 
 
@@ -386,7 +386,7 @@ class ClearanceRule(RuleModel):
     cm_per_inch: Decimal
     OUTCOMES = _outcomes(
         met="value date limit how", not_met="value date limit how", disagree="date",
-        straddles="value date limit", unusable="value date problem", incomplete="what",
+        straddles="value date limit", unusable="what value date problem", incomplete="what",
         outdated="value date", none="", how_recorded="", how_computed="creatinine weight age",
         advisory_ideal_weight="ideal", missing_weight="", missing_sex="", missing_birth_date="",
     )  # fmt: skip

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from cds_service.report import Basis, Change, Status
-from cds_service.trial.card_words import CardWords
+from cds_service.trial.card_words import CardWords, Headline
 from cds_service.trial.rules import Concept, Rule
 
 
@@ -25,12 +25,14 @@ class Outcome(TrialModel):
         basis: where it comes from; evidence unless said, none for unknown and needs_confirmation.
         change: for ``not_met``, whether it can change.
         words: one sentence for the clinician; ``{name}`` is filled from the finding.
+        headline: for ``not_met``, how the card's one sentence names it; the title unless said.
     """
 
     status: Status
     basis: Basis | None = None
     change: Change | None = None
     words: str
+    headline: Headline | None = None
 
 
 class Reading(TrialModel):
@@ -82,9 +84,14 @@ class Order(TrialModel):
 
 
 class Question(TrialModel):
-    """Something only a person can answer."""
+    """Something only a person can answer.
+
+    Args:
+        concept: what is asked for, where it is one value that a record may hold.
+    """
 
     label: str
+    concept: Concept | None = None
 
 
 class Relevance(TrialModel):
@@ -108,6 +115,7 @@ class CommonWords(TrialModel):
     default_time_zone: str
     unmapped_drugs: str
     nothing: str
+    unreadable: str
 
 
 class Trial(TrialModel):

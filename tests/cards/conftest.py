@@ -55,12 +55,12 @@ def hemoglobin() -> CriterionResult:
     """Met, and known until when."""
     return CriterionResult(
         id="hemoglobin",
-        title="Haemoglobin",
+        title="Hemoglobin",
         kind="inclusion",
         status="met",
         basis="evidence",
         change=None,
-        summary="Haemoglobin 91 g/L on 2026-11-10 (needs ≥ 80 g/L)",
+        summary="Hemoglobin 91 g/L on 2026-11-10 (needs ≥ 80 g/L)",
         valid_through=date(2026, 12, 8),
         evidence=(Evidence("Observation/1", "Hemoglobin", "9.1 g/dL", "91 g/L", "2026-11-10"),),
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import TYPE_CHECKING
 
@@ -81,9 +82,9 @@ def test_a_whole_detail(full: Report, trial: Trial) -> None:
         "\n"
         "- AdverseEvent: the server answered 500\n"
         "\n"
-        "### What is met\n"
+        "### What is met or does not apply\n"
         "\n"
-        "- **Haemoglobin:** Haemoglobin 91 g/L on 2026-11-10 (needs ≥ 80 g/L). Holds through"
+        "- **Hemoglobin:** Hemoglobin 91 g/L on 2026-11-10 (needs ≥ 80 g/L). Holds through"
         " 2026-12-08.\n"
         "  - Source: Hemoglobin: 9.1 g/dL (= 91 g/L), 2026-11-10, Observation/1\n"
         "\n"
@@ -121,7 +122,7 @@ def test_what_time_takes_is_said_in_the_outlook(
     )
 
     assert (
-        "- all criteria met until 2026-12-08, the last day for haemoglobin, ECOG\n"
+        "- all criteria met until 2026-12-08, the last day for hemoglobin, ECOG\n"
         in card_detail(report, trial)
     )
 
@@ -173,10 +174,62 @@ def test_sections_come_in_the_order_of_what_can_change_the_result(
         "What is missing",
         "For a clinician to confirm",
         "What could not be read",
-        "What is met",
+        "What is met or does not apply",
         "Outlook, if nothing new is recorded",
         "About the data",
     ] == headings(card_detail(full, trial))
+
+
+def test_what_the_record_raises_comes_before_what_only_a_person_knows(
+    make_report: MakeReport, trial: Trial, consent: CriterionResult, platelets_low: CriterionResult
+) -> None:
+    """Each in the order of the criteria."""
+    raised = msgspec.structs.replace(platelets_low, status="needs_confirmation", change=None)
+    later = msgspec.structs.replace(consent, title="Follow-up")
+    detail = card_detail(make_report("possible", consent, later, raised), trial)
+
+    assert ["Platelets", "Consent", "Follow-up"] == re.findall(r"- \*\*(.+):\*\*", detail)
+
+
+@pytest.mark.parametrize(
+    ("start", "end", "said"),
+    [
+        ("2022-03-23", None, "given, 2022-03-23, X/1"),
+        ("2022-03-23", "2022-09", "given, from 2022-03-23 to 2022-09, X/1"),
+        (None, "2022-09-23", "given, until 2022-09-23, X/1"),
+        ("/2022-09-23", "2022-09-23", "given, until 2022-09-23, X/1"),
+        ("/2022-09-23", None, "given, until 2022-09-23, X/1"),
+        ("2022-03-23/", None, "given, from 2022-03-23, X/1"),
+        (None, None, "given, X/1"),
+    ],
+)
+def test_days_of_a_source(
+    make_report: MakeReport,
+    trial: Trial,
+    hemoglobin: CriterionResult,
+    start: str | None,
+    end: str | None,
+    said: str,
+) -> None:
+    """One day as it is, a period with its two ends in their order."""
+    one = Evidence("X/1", "Dexamethasone", "given", None, start, (), end)
+    found = msgspec.structs.replace(hemoglobin, evidence=(one,))
+
+    assert f"\n  - Source: Dexamethasone: {said}\n" in card_detail(
+        make_report("all_met", found), trial
+    )
+
+
+def test_a_source_shows_the_digits_that_were_measured(
+    make_report: MakeReport, trial: Trial, hemoglobin: CriterionResult
+) -> None:
+    """The exact value is in the report."""
+    one = Evidence("X/1", "Bilirubin", "0.7 mg/dL", "11.97 µmol/L", None, (), None, "12 µmol/L")
+    found = msgspec.structs.replace(hemoglobin, evidence=(one,))
+
+    assert "  - Source: Bilirubin: 0.7 mg/dL (= 12 µmol/L), X/1\n" in card_detail(
+        make_report("all_met", found), trial
+    )
 
 
 def test_a_permanent_blocker_asks_for_nothing(

@@ -10,14 +10,24 @@ import msgspec
 import pytest
 
 from cds_service.cards.summary import LONGEST, card_summary, shortened
+from cds_service.record.codes import CodeBook
+from cds_service.record.tables import load_tables
+from cds_service.report import CriterionResult
+from cds_service.trial.load import load_trial
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from cds_service.report import CriterionResult, Report
+    from cds_service.report import Report
     from cds_service.trial.schema import Trial
 
     MakeReport = Callable[..., Report]
+
+
+@pytest.fixture(scope="module")
+def whole() -> Trial:
+    """The real trial with its criteria, which have names for what blocks."""
+    return load_trial(None, CodeBook(load_tables()))
 
 
 def renamed(result: CriterionResult, title: str) -> CriterionResult:
@@ -104,6 +114,56 @@ def test_not_now_says_from_when(
     assert ("Not now for NET RETREAT: recent surgery (can be met from 2026-12-14)") == card_summary(
         make_report("not_now", surgery), trial
     )
+
+
+BLOCKED = {
+    ("progression", "not_progressed"): "no progression since PRRT",
+    ("progression", "too_soon"): "progression less than 12 months after PRRT",
+    ("sstr-pet", "outdated"): "DOTATATE PET older than 36 months",
+    ("platelets", "not_met"): "platelets too low",
+    ("bilirubin", "not_met"): "total bilirubin too high",
+    ("no-alkylator", "given"): "alkylating agents in the past",
+    ("recent-surgery", "recent"): "recent major surgery",
+    # What a person stated stands against another finding.
+    ("quality-of-life", "ask"): "quality-of-life questionnaires",
+}
+
+
+def blocker(whole: Trial, criterion: str, finding: str) -> CriterionResult:
+    """A criterion that is not met for what was found."""
+    spec = whole.criterion(criterion)
+    assert spec is not None
+    return CriterionResult(
+        id=criterion,
+        kind=spec.kind,
+        title=spec.title,
+        status="not_met",
+        basis="evidence",
+        change="new_data",
+        summary="",
+        finding=finding,
+    )
+
+
+@pytest.mark.parametrize(("criterion", "finding"), BLOCKED)
+def test_what_blocks_is_named_by_what_was_found(
+    make_report: MakeReport, whole: Trial, criterion: str, finding: str
+) -> None:
+    """A title alone, such as "Progression after PRRT", may say the contrary."""
+    report = make_report("not_now", blocker(whole, criterion, finding))
+
+    assert f"Not now for NET RETREAT: {BLOCKED[criterion, finding]}" == card_summary(report, whole)
+
+
+def test_whatever_blocks_leaves_room_for_the_rest(make_report: MakeReport, whole: Trial) -> None:
+    """No name of a blocker is so long that the number of others is lost."""
+    for spec in whole.criteria:
+        for finding, outcome in spec.outcomes.items():
+            if outcome.status == "not_met":
+                one = blocker(whole, spec.id, finding)
+                late = msgspec.structs.replace(one, change="time", eligible_from=date(2026, 12, 14))
+                summary = card_summary(make_report("not_now", *[late] * 12), whole)
+                assert summary.endswith("(can be met from 2026-12-14), 11 more not met"), spec.id
 
 
 def test_excluded_names_what_stands_for_good(

@@ -11,7 +11,7 @@ import pytest
 from cds_service.criteria.evaluate import overall
 from cds_service.criteria.finding import Finding
 from cds_service.criteria.settle import Judgement
-from tests.charts import Json, case, chart, lab, result, screen
+from tests.charts import Json, case, chart, lab, observation, result, screen
 
 KINDS = (
     ("met", None), ("not_applicable", None), ("unknown", None), ("needs_confirmation", None),
@@ -59,7 +59,52 @@ def test_the_overall_result_is_the_worst_of_all() -> None:
                 ("order", "creatinine", "Serum creatinine"),
                 ("question", "weight", "What is the patient's weight?"),
             ],
+            chart(without="weight crea"),
+            of="creatinine-clearance",
+        ),
+        case(
+            "one of two inputs is missing",
+            [("question", "weight", "What is the patient's weight?")],
             chart(without="weight"),
+            of="creatinine-clearance",
+        ),
+        case(
+            "the other input is missing",
+            [("order", "creatinine", "Serum creatinine")],
+            chart(without="crea"),
+            of="creatinine-clearance",
+        ),
+        case(
+            "one of two inputs cannot be read",
+            [("order", "creatinine", "Serum creatinine")],
+            chart(observation("creatinine", id_="crea", valueQuantity=7)),
+            of="creatinine-clearance",
+        ),
+        case(
+            "the other input is too old",
+            [("question", "weight", "What is the patient's weight?")],
+            chart(lab("weight", 80, "kg", "2026-01-01", id_="weight")),
+            of="creatinine-clearance",
+        ),
+        case(
+            "one cannot be read and the other is missing",
+            [
+                ("order", "creatinine", "Serum creatinine"),
+                ("question", "weight", "What is the patient's weight?"),
+            ],
+            chart(observation("creatinine", id_="crea", valueQuantity=7), without="weight"),
+            of="creatinine-clearance",
+        ),
+        case(
+            "neither input is what is missing",
+            [],
+            chart(person={"gender": "other"}),
+            of="creatinine-clearance",
+        ),
+        case(
+            "an input says too little",
+            [("order", "creatinine", "Serum creatinine")],
+            chart(lab("creatinine", 3, "mg/dL", comparator="<")),
             of="creatinine-clearance",
         ),
         case(
@@ -72,7 +117,10 @@ def test_the_overall_result_is_the_worst_of_all() -> None:
     ],
 )
 def test_what_would_settle_a_criterion(expected: Any, content: Json, how: Json) -> None:
-    """Orders where data is missing or new data helps, questions where a person can answer."""
+    """Orders where data is missing or new data helps, questions where a person can answer.
+
+    Only what is missing is asked for.
+    """
     found = result(screen(content), how["of"])
 
     assert expected == [(one.kind, one.id, one.label) for one in found.missing]

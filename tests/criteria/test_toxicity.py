@@ -256,6 +256,13 @@ def test_unresolved_severe_events_are_listed(elements: Any, told: Any) -> None:
     assert told == ("Renal failure" in found.summary)
 
 
+def test_what_cannot_be_used_is_listed_with_the_reason() -> None:
+    """So that nobody reads a number without a unit as a result."""
+    summary = result(screen(chart(lab("hemoglobin", 7.8, None))), "toxicity").summary
+
+    assert "Hemoglobin 7.8 (the hemoglobin result has no unit), " in summary
+
+
 def test_grades_found_are_listed() -> None:
     """What was looked at is told, so that a person can judge."""
     summary = result(screen(chart(_graded(valueInteger=2))), "toxicity").summary

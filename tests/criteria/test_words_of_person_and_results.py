@@ -104,6 +104,13 @@ ROWS = [
         chart(observation("ecog", AT, valueInteger=9)),
     ),
     row(
+        "ecog unreadable",
+        "ecog",
+        "The latest score (unreadable, 2026-11-20) cannot be used",
+        "1",
+        chart(observation("ecog", AT, valueQuantity=7)),
+    ),
+    row(
         "karnofsky",
         "ecog",
         "Karnofsky 60 on 2026-11-20, converted to ECOG 2 or better",
@@ -158,6 +165,13 @@ ROWS = [
         "The latest result (9.1, 2026-11-20) cannot be used: the hemoglobin result has no unit",
         "1",
         chart(lab("hemoglobin", 9.1, None, AT)),
+    ),
+    row(
+        "hb unreadable",
+        "hemoglobin",
+        "The latest result (unreadable, 2026-11-20) cannot be used: its value cannot be read",
+        "1",
+        chart(observation("hemoglobin", AT, valueQuantity=7)),
     ),
     row(
         "hb outdated",
@@ -225,14 +239,14 @@ ROWS = [
     row(
         "bili",
         "bilirubin",
-        "10.26 µmol/L on 2026-11-10 (needs less than 1.5 × ULN)",
+        "10 µmol/L on 2026-11-10, 0.5 × ULN (needs less than 1.5 × ULN)",
         "bili",
         chart(),
     ),
     row(
         "bili no uln",
         "bilirubin",
-        "10.26 µmol/L on 2026-11-20 cannot be judged: no upper limit of normal is known",
+        "10 µmol/L on 2026-11-20 cannot be judged: no upper limit of normal is known",
         "1",
         chart(lab("bilirubin", 0.6, "mg/dL", AT)),
     ),
@@ -240,8 +254,8 @@ ROWS = [
         "gilbert open",
         "bilirubin",
         (
-            "44.46 µmol/L on 2026-11-20, beyond 1.5 × ULN with Gilbert's: the protocol's "
-            "multiple decides"
+            "44 µmol/L on 2026-11-20, 2.2 × ULN, beyond 1.5 × ULN with Gilbert's: the "
+            "protocol's multiple decides"
         ),
         "1 2",
         chart(lab("bilirubin", 2.6, "mg/dL", AT, uln=upper(1.2)), condition("E80.4")),
@@ -249,7 +263,7 @@ ROWS = [
     row(
         "gilbert met",
         "bilirubin",
-        "44.46 µmol/L on 2026-11-20; Gilbert's (needs 3 × ULN or less)",
+        "44 µmol/L on 2026-11-20, 2.2 × ULN; Gilbert's (needs 3 × ULN or less)",
         "1 2",
         chart(lab("bilirubin", 2.6, "mg/dL", AT, uln=upper(1.2)), condition("E80.4")),
         site={"gilbert_bilirubin_uln_multiple": 3},
@@ -257,7 +271,7 @@ ROWS = [
     row(
         "gilbert not met",
         "bilirubin",
-        "63.27 µmol/L on 2026-11-20; Gilbert's (needs 3 × ULN or less)",
+        "63 µmol/L on 2026-11-20, 3.1 × ULN; Gilbert's (needs 3 × ULN or less)",
         "1 2",
         chart(lab("bilirubin", 3.7, "mg/dL", AT, uln=upper(1.2)), condition("E80.4")),
         site={"gilbert_bilirubin_uln_multiple": 3},
@@ -266,7 +280,7 @@ ROWS = [
         "cc",
         "creatinine-clearance",
         (
-            "84.4 mL/min on 2026-11-10, Cockcroft-Gault from creatinine 88.4 µmol/L, weight "
+            "84 mL/min on 2026-11-10, Cockcroft-Gault from creatinine 1.0 mg/dL, weight "
             "80 kg, 64 years (needs more than 50 mL/min)"
         ),
         "crea weight",
@@ -276,8 +290,8 @@ ROWS = [
         "cc low",
         "creatinine-clearance",
         (
-            "40.2 mL/min on 2026-11-20, Cockcroft-Gault from creatinine 185.64 µmol/L, "
-            "weight 80 kg, 64 years (needs more than 50 mL/min)"
+            "40 mL/min on 2026-11-20, Cockcroft-Gault from creatinine 2.1 mg/dL, weight "
+            "80 kg, 64 years (needs more than 50 mL/min)"
         ),
         "1 weight",
         chart(lab("creatinine", 2.1, "mg/dL", AT)),
@@ -286,8 +300,8 @@ ROWS = [
         "cc ideal",
         "creatinine-clearance",
         (
-            "52.8 mL/min on 2026-11-20, Cockcroft-Gault from creatinine 141.44 µmol/L, "
-            "weight 80 kg, 64 years (needs more than 50 mL/min)\n"
+            "53 mL/min on 2026-11-20, Cockcroft-Gault from creatinine 1.6 mg/dL, weight "
+            "80 kg, 64 years (needs more than 50 mL/min)\n"
             "With the ideal weight (48 kg) the answer would be another one."
         ),
         "1 weight",
@@ -296,7 +310,7 @@ ROWS = [
     row(
         "cc recorded",
         "creatinine-clearance",
-        "61 mL/min on 2026-11-20, recorded (needs more than 50 mL/min)",
+        "61 mL/min on 2026-11-20, as recorded (needs more than 50 mL/min)",
         "1",
         chart(lab("clearance 24 h", 61, "mL/min", AT)),
     ),
@@ -311,8 +325,8 @@ ROWS = [
         "cc recorded unusable",
         "creatinine-clearance",
         (
-            "The latest result (61, 2026-11-20) cannot be used: the creatinine clearance "
-            "result has no unit"
+            "Creatinine clearance (24-hour urine) of 2026-11-20 cannot be used: the creatinine "
+            "clearance result has no unit"
         ),
         "1",
         chart(lab("clearance 24 h", 61, None, AT)),
@@ -344,7 +358,7 @@ ROWS = [
     row(
         "cc outdated",
         "creatinine-clearance",
-        "Creatinine 88.4 µmol/L on 2026-09-07 is older than 28 days",
+        "Creatinine 88 µmol/L on 2026-09-07 is older than 28 days",
         "crea",
         chart(lab("creatinine", 1.0, "mg/dL", "2026-09-07", id_="crea")),
     ),
@@ -352,11 +366,38 @@ ROWS = [
         "cc unusable",
         "creatinine-clearance",
         (
-            "The latest result (80 m, 2026-11-20) cannot be used: the unit m cannot be that "
-            "of this body weight result"
+            "Body weight of 2026-11-20 cannot be used: the unit m cannot be that of this "
+            "body weight result"
         ),
         "crea 1",
         chart(lab("weight", 80, "m", AT)),
+    ),
+    row(
+        "cc unreadable",
+        "creatinine-clearance",
+        "Creatinine (serum) of 2026-11-20 cannot be used: its value cannot be read",
+        "1 weight",
+        chart(observation("creatinine", AT, valueQuantity=7)),
+    ),
+    row(
+        "cc both unusable",
+        "creatinine-clearance",
+        (
+            "Creatinine (serum); Body weight of 2026-11-20 cannot be used: its value cannot be "
+            "read; the unit m cannot be that of this body weight result"
+        ),
+        "1 2",
+        chart(observation("creatinine", AT, valueQuantity=7), lab("weight", 80, "m", AT)),
+    ),
+    row(
+        "cc an interval",
+        "creatinine-clearance",
+        (
+            ">84 mL/min on 2026-11-20, Cockcroft-Gault from creatinine <1.0 mg/dL, weight "
+            "80 kg, 64 years (needs more than 50 mL/min)"
+        ),
+        "1 weight",
+        chart(lab("creatinine", 1.0, "mg/dL", AT, comparator="<")),
     ),
     row(
         "cc disagree",
@@ -406,7 +447,7 @@ ROWS = [
     row(
         "direct disagree with gilbert",
         "bilirubin",
-        "Results of 2026-11-20 disagree: 44.46 µmol/L, 63.27 µmol/L",
+        "Results of 2026-11-20 disagree: 44 µmol/L, 63 µmol/L",
         "1 2 3",
         chart(
             lab("bilirubin", 2.6, "mg/dL", AT, uln=upper(1.2)),
@@ -418,7 +459,7 @@ ROWS = [
     row(
         "gilbert straddles",
         "bilirubin",
-        ">44.46 µmol/L on 2026-11-20 may be on either side of 3 × ULN",
+        ">44 µmol/L on 2026-11-20 may be on either side of 3 × ULN",
         "1 2",
         chart(
             lab("bilirubin", 2.6, "mg/dL", AT, uln=upper(1.2), comparator=">"), condition("E80.4")
@@ -618,7 +659,7 @@ ROWS = [
     row(
         "contraception menopause",
         "contraception",
-        "Postmenopausal: Last menstrual period",
+        "No childbearing potential: Last menstrual period 2020-03-04",
         "1",
         woman(menses("2020-03-04")),
     ),
@@ -636,11 +677,17 @@ ROWS = [
         "1",
         woman(menses("2025")),
     ),
-    row("test ended", "pregnancy-test", "Hysterectomy", "1", woman(HYST)),
+    row(
+        "test ended",
+        "pregnancy-test",
+        "No childbearing potential: Hysterectomy",
+        "1",
+        woman(HYST),
+    ),
     row(
         "test postmenopausal",
         "pregnancy-test",
-        "Postmenopausal: Postmenopausal",
+        "No childbearing potential: Postmenopausal",
         "1",
         woman(condition(coded("Z78.0", text="Postmenopausal"))),
     ),

@@ -256,14 +256,14 @@ ROWS = [
     row(
         "under way",
         "prrt-exposure",
-        "2 cycle(s) so far, the last on 2026-10-05; the course may still be under way",
+        "PRRT cycles so far: 2, the last on 2026-10-05; the course may still be under way",
         "1 2",
         no_prrt(cycle("2026-09-07"), cycle("2026-10-05")),
     ),
     row(
         "too few",
         "prrt-exposure",
-        "Only 2 cycle(s), the last on 2021-03-08",
+        "Too few PRRT cycles: 2, the last on 2021-03-08",
         "prrt1 prrt2",
         chart(without="prrt3 prrt4"),
     ),
@@ -299,13 +299,13 @@ ROWS = [
         "beside",
         "prrt-exposure",
         (
-            "2 cycle(s) given; further records do not show whether a cycle was given: "
+            "PRRT cycles given: 2; further records do not show whether a cycle was given: "
             "Lutathera (2021-05-03)"
         ),
         "prrt1 prrt2 1",
         chart(order(OWN_WORDS, "2021-05-03"), without="prrt3 prrt4"),
     ),
-    row("undated", "prrt-exposure", "1 cycle(s) without a date", "1", no_prrt(cycle(None))),
+    row("undated", "prrt-exposure", "PRRT cycles without a date: 1", "1", no_prrt(cycle(None))),
     row(
         "prrt ordered",
         "prrt-exposure",
@@ -316,7 +316,7 @@ ROWS = [
     row(
         "everolimus within",
         "everolimus-limit",
-        "20 day(s) on everolimus",
+        "Days on everolimus: 20 (at most 31)",
         "1",
         chart(statement(EVEROLIMUS, "2020-03-01", "2020-03-20")),
     ),
@@ -337,7 +337,7 @@ ROWS = [
     row(
         "everolimus beside",
         "everolimus-limit",
-        "20 day(s) given; not shown as given: Afinitor",
+        "Days given: 20; not shown as given: Afinitor",
         "1 2",
         chart(statement(EVEROLIMUS, "2020-03-01", "2020-03-20"), order(AFINITOR)),
     ),
@@ -502,7 +502,7 @@ ROWS = [
     row(
         "since limited",
         "no-intervening-therapy",
-        "Afinitor after PRRT, 20 day(s) in all (another sentence allows one month)",
+        "Afinitor after PRRT, days in all: 20 (another sentence allows one month)",
         "1",
         chart(statement(AFINITOR, "2024-03-01", "2024-03-20")),
     ),
@@ -546,7 +546,7 @@ ROWS = [
         "toxicity",
         (
             "Latest results: Hemoglobin 118 g/L, Neutrophils 2.9 ×10⁹/L, Platelets 160 "
-            "×10⁹/L, Total bilirubin 10.26 µmol/L, Creatinine (serum) 88.4 µmol/L. "
+            "×10⁹/L, Total bilirubin 10 µmol/L, Creatinine (serum) 88 µmol/L. "
             "Unresolved severe events: none recorded"
         ),
         "hb anc plt bili crea",
@@ -557,7 +557,7 @@ ROWS = [
         "toxicity",
         (
             "Latest results: Hemoglobin 118 g/L, Neutrophils 2.9 ×10⁹/L, Platelets 160 "
-            "×10⁹/L, Total bilirubin 10.26 µmol/L, Creatinine (serum) 88.4 µmol/L. "
+            "×10⁹/L, Total bilirubin 10 µmol/L, Creatinine (serum) 88 µmol/L. "
             "Unresolved severe events: Nephropathy (2024-05-06)"
         ),
         "hb anc plt bili crea ae",
@@ -584,8 +584,8 @@ ROWS = [
         "ssa syndrome",
         "somatostatin-analogue",
         (
-            "Sandostatin (2020-03-20), Carcinoid syndrome: may go on in both arms while the "
-            "syndrome is functional"
+            "Sandostatin (2020-03-20), with Carcinoid syndrome: may go on in both arms while "
+            "the syndrome is functional"
         ),
         "1 2",
         chart(

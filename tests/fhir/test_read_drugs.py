@@ -176,6 +176,65 @@ def test_a_drug_that_cannot_be_read_may_be_any(shape: str, make: Any) -> None:
     assert ("unreadable", f"{drug['resourceType']}/x") in issues(found)
 
 
+NOT_FOUND = "the drug that it refers to could not be found"
+NO_DRUG = "which drug it is cannot be read"
+
+
+@pytest.mark.parametrize(
+    ("shape", "reason", "detail"),
+    [
+        ("a reference to nothing", NOT_FOUND, ": Medication/none"),
+        ("a contained one that is missing", NOT_FOUND, ": #m"),
+        ("another server's", NOT_FOUND, ": https://b.test/Medication/m"),
+        ("a display only", NO_DRUG, ""),
+        ("no reference", NO_DRUG, ""),
+        ("a coding with no code", NO_DRUG, ""),
+        ("an empty concept", NO_DRUG, ""),
+    ],
+)
+def test_a_drug_that_is_not_there_is_told_from_one_that_cannot_be_read(
+    shape: str, reason: str, detail: str
+) -> None:
+    """By the data issue, with what was looked for, and by what it keeps from being decided."""
+    found = screen(chart(order(None, id_="x", **SHAPES[shape])))
+
+    assert [f"{reason}{detail}"] == [one.message for one in found.data_issues]
+    assert (
+        f"Cannot be decided because of MedicationRequest/x ({reason})."
+        == result(found, "no-alkylator").summary
+    )
+
+
+def test_drugs_that_are_not_there_share_their_reason() -> None:
+    """A chart may have hundreds of them."""
+    missing = [
+        order(None, id_=id_, medicationReference={"reference": f"Medication/{id_}"})
+        for id_ in ("a", "b")
+    ]
+    unreadable = given(None, None, id_="c")
+
+    assert (
+        f"Cannot be decided because of MedicationAdministration/c ({NO_DRUG}); "
+        f"MedicationRequest/a, MedicationRequest/b ({NOT_FOUND})."
+    ) == result(screen(chart(*missing, unreadable)), "no-alkylator").summary
+
+
+def test_a_reference_of_any_length_is_cut() -> None:
+    """Nobody's is as long."""
+    named = {"reference": f"Medication/{'x' * 10_000}"}
+    found = screen(chart(order(None, id_="x", medicationReference=named)))
+
+    assert [len(NOT_FOUND) + 2 + 200] == [len(one.message) for one in found.data_issues]
+
+
+def test_a_medication_that_cannot_be_read_was_found() -> None:
+    """It is there, and does not say which drug it is."""
+    drug = order(None, id_="x", medicationReference={"reference": "Medication/m"})
+    found = screen(chart(drug, medication("m", {})))
+
+    assert NO_DRUG in {one.message for one in found.data_issues}
+
+
 def test_a_drug_with_no_known_code_is_listed() -> None:
     """It is none of those asked for, as far as the tables know, and it is named."""
     found = screen(chart(statement(coded("x-1", "https://local.test", text="Frobnicol 5 mg"))))

@@ -87,3 +87,35 @@ def test_a_long_unit_is_cut_in_the_message(book: UnitBook) -> None:
 def test_a_number_is_plain_up_to_twenty_places(book: UnitBook, value: str, shown: str) -> None:
     """Longer ones would fill pages."""
     assert shown == book.shown("hemoglobin", Decimal(value))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "value", "unit", "place"),
+    [
+        ("bilirubin", "0.7", "mg/dL", 0),
+        ("bilirubin", "0.70", "mg/dL", -1),
+        ("bilirubin", "1", "mg/dL", 0),
+        ("bilirubin", "20", "mg/dL", None),
+        ("creatinine", "0.90", "mg/dL", -1),
+        ("creatinine", "1.1", "mg/dL", 0),
+        ("creatinine", "0.1", "mg/dL", -1),
+        ("hemoglobin", "7.3", "mmol/L", 0),
+        ("hemoglobin", "8", "mmol/L", 0),
+        ("hemoglobin", "12.15", "g/dL", None),
+        ("hemoglobin", "118.25", "g/L", None),
+        ("platelet_count", "150500", "/uL", None),
+        ("bilirubin", "0", "mg/dL", None),
+        ("bilirubin", "1E+1", "mg/dL", None),
+    ],
+)
+def test_the_last_digit_that_was_measured(
+    book: UnitBook, quantity: str, value: str, unit: str, place: int | None
+) -> None:
+    """Its place in the converted value, where converting made finer ones.
+
+    Two digits always stay, and whole units.
+    """
+    found = book.read(quantity, "", Decimal(value), unit, None, None)
+
+    assert isinstance(found, Converted)
+    assert place == found.place

@@ -153,6 +153,13 @@ class TestNetRetreat:
         for path, text in _shown(load_yaml(DEFAULT_TRIAL.read_text(encoding="utf-8"))):
             assert not forbidden.search(text), path
 
+    def test_hemoglobin_is_spelled_in_one_way(self, codes: CodeBook) -> None:
+        """In the trial file as in the tables: both stand on one card."""
+        texts = [text for _, text in _shown(load_yaml(DEFAULT_TRIAL.read_text(encoding="utf-8")))]
+
+        assert "Hemoglobin" == codes.label("hemoglobin")
+        assert [] == [text for text in texts if "haemoglobin" in text.lower()]
+
     def test_the_version_of_the_text_is_told(self, trial: Trial) -> None:
         """The file names the text that it implements, and says to check the current protocol."""
         assert "NCT05773274" == trial.registry
@@ -279,6 +286,27 @@ class TestErrors:
                 id="not_met without a change",
             ),
             pytest.param(
+                "old_enough: {status: met, words",
+                "old_enough: {status: met, headline: old, words",
+                "age",
+                "headline",
+                id="headline of what is met",
+            ),
+            pytest.param(
+                "too_young: {status: not_met, change: time,",
+                'too_young: {status: not_met, headline: "{age} years", change: time,',
+                "age",
+                "age",
+                id="headline with a value",
+            ),
+            pytest.param(
+                "too_young: {status: not_met, change: time,",
+                "too_young: {status: not_met, headline: not eligible yet, change: time,",
+                "age",
+                "eligible",
+                id="headline that concludes",
+            ),
+            pytest.param(
                 "  - id: metastatic\n",
                 "  - id: midgut-net\n",
                 "midgut-net",
@@ -337,6 +365,9 @@ class TestErrors:
                 id="relevance",
             ),
             pytest.param("code: 718-7}", "code: 777-3}", "777-3", id="order of another test"),
+            pytest.param(
+                "concept: body_weight}", "concept: body_mass}", "body_mass", id="what is asked for"
+            ),
             pytest.param(
                 "  i-1: At least",
                 "  i-0: Something new.\n  i-1: At least",

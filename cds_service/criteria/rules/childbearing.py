@@ -128,7 +128,13 @@ def contraception(rule: ContraceptionRule, context: Context) -> Finding:
 
 
 def _with(outcome: str, facts: Sequence[_Fact]) -> Finding:
-    return Finding(outcome, tuple(facts), {"what": named(facts)})
+    return Finding(outcome, tuple(facts), {"what": ", ".join(dict.fromkeys(map(_named, facts)))})
+
+
+def _named(fact: _Fact) -> str:
+    """What it is and, where its value is a day, that day."""
+    day = fact.when_value if isinstance(fact, Result) else None
+    return fact.source.display if day is None else f"{fact.source.display} {day.shown()}"
 
 
 def pregnancy_test(rule: PregnancyTestRule, context: Context) -> Finding:

@@ -12,6 +12,7 @@ from cds_service.criteria.derived import Derived, derived_counts
 from cds_service.criteria.finding import Context, Finding
 from cds_service.criteria.latest import Latest, against, day_of, latest
 from cds_service.criteria.normal import upper_limit
+from cds_service.criteria.showing import EXACT, as_shown, last_digit, rounded, text_of, times_normal
 from cds_service.record.dates import birthday, completed_years
 from cds_service.record.model import Result, ResultState, Span
 from cds_service.trial.rules import ClearanceRule, LabRule
@@ -31,8 +32,8 @@ def lab(rule: LabRule, context: Context) -> Finding:
     older = latest(every)
     if older is None:
         return Finding("none")
-    values = {"value": _shown(older.results), "date": day_of(older.results)}
-    return Finding("outdated", older.results, values)
+    facts = _rounded(older.results, rule.limit, context)
+    return Finding("outdated", facts, {"value": _shown(facts), "date": day_of(facts)})
 
 
 def _recent(found: Iterable[Result], days: int, context: Context) -> list[Result]:
@@ -43,11 +44,12 @@ def _recent(found: Iterable[Result], days: int, context: Context) -> list[Result
 
 
 def _decide(rule: LabRule, deciding: Latest, context: Context) -> Finding:
-    facts = deciding.results
+    facts, broken = deciding.results, deciding.unusable
     values = {"value": _shown(facts), "date": day_of(facts), "limit": _limit_shown(rule, context)}
-    broken = deciding.unusable
     if broken is not None:
         return Finding("unusable", facts, values | {"problem": broken.problem or ""})
+    facts = tuple(as_shown(one, _limits(rule, one, context), context.words) for one in facts)
+    values |= {"value": _shown(facts), "multiple": _multiples(rule, facts, context)}
     said = {_against(rule, one, context) for one in facts}
     if len(said) > 1:
         return Finding("disagree", facts, values)
@@ -59,15 +61,42 @@ def _decide(rule: LabRule, deciding: Latest, context: Context) -> Finding:
 
 
 def _against(rule: LabRule, one: Result, context: Context) -> str:
-    limit = rule.limit
-    if rule.times_uln is not None:
-        normal = upper_limit(one, rule.uln, context)
-        if normal is None:
-            return "no_uln"
-        limit = rule.times_uln * normal
+    limit = next(iter(_limits(rule, one, context)), None)
+    if limit is None and rule.times_uln is not None:
+        return "no_uln"
     if one.amount is None or limit is None:
         return "unusable"
     return against(one.amount, rule.comparison, limit)
+
+
+def _limits(rule: LabRule, one: Result, context: Context) -> tuple[Decimal, ...]:
+    """What a result is compared with: the rule's limit, then that of an exception."""
+    if rule.times_uln is None:
+        return () if rule.limit is None else (rule.limit,)
+    normal = upper_limit(one, rule.uln, context)
+    return () if normal is None else tuple(times * normal for times in _times(rule, context))
+
+
+def _times(rule: LabRule, context: Context) -> tuple[Decimal, ...]:
+    """The multiples of normal that may decide."""
+    exception = context.site.exception_multiple if rule.exception_diagnosis else None
+    return tuple(times for times in (rule.times_uln, exception) if times is not None)
+
+
+def _multiples(rule: LabRule, facts: Sequence[Result], context: Context) -> str:
+    """How many times the upper limit of normal the results are."""
+    if rule.times_uln is None:
+        return ""
+    times = _times(rule, context)
+    texts = (times_normal(one, upper_limit(one, rule.uln, context), times) for one in facts)
+    return ", ".join(dict.fromkeys(texts))
+
+
+def _rounded(
+    results: Iterable[Result], limit: Decimal | None, context: Context
+) -> tuple[Result, ...]:
+    """The results, each with the text that a reader sees."""
+    return tuple(as_shown(one, (limit,), context.words) for one in results)
 
 
 def _limit_shown(rule: LabRule, context: Context) -> str:
@@ -128,14 +157,21 @@ def _decide_derived(rule: LabRule, count: Derived, context: Context) -> Finding:
         return Finding("unusable", parts, values | {"problem": count.problem})
     quantity = context.words.quantity_of(frozenset(rule.result))
     if quantity and amount.exact is not None:
-        values["value"] = context.words.shown(quantity, amount.exact)
+        measured = [one for part in parts if (one := _exact(part)) is not None]
+        place = last_digit(amount.exact, max(len(one.as_tuple().digits) for one in measured))
+        value = rounded(amount.exact, place, (rule.limit,))
+        values["value"] = context.words.shown(quantity, value)
     outcome = against(amount, rule.comparison, rule.limit)
     how = ", ".join(f"{one.source.display} {one.normalized}" for one in parts)
     return Finding(outcome, parts, values, phrases=(("derived", {"how": how}),))
 
 
 def _shown(facts: Sequence[Result]) -> str:
-    return ", ".join(dict.fromkeys(one.normalized or one.original for one in facts))
+    return ", ".join(dict.fromkeys(one.text for one in facts))
+
+
+def _exact(one: Result) -> Decimal | None:
+    return None if one.amount is None else one.amount.exact
 
 
 # --- Creatinine clearance ----------------------------------------------------------------------
@@ -166,15 +202,24 @@ def _recorded(rule: ClearanceRule, results: Sequence[Result], context: Context) 
     deciding = latest(results)
     if deciding is None:
         return Finding("none")
-    facts = deciding.results
+    if deciding.unusable is not None:
+        return _unusable(deciding.results)
+    facts = _rounded(deciding.results, rule.limit, context)
     values = {
         "value": _shown(facts), "date": day_of(facts), "limit": f"{rule.limit}",
         "how": context.phrase("how_recorded"),
     }  # fmt: skip
-    if deciding.unusable is not None:
-        return Finding("unusable", facts, values | {"problem": deciding.unusable.problem or ""})
     said = {_over(rule, one.amount) for one in facts}
     return Finding(said.pop() if len(said) == 1 else "disagree", facts, values)
+
+
+def _unusable(facts: tuple[Result, ...]) -> Finding:
+    """What cannot be used, and why."""
+    broken = [one for one in facts if one.state is ResultState.UNUSABLE or one.amount is None]
+    what = "; ".join(dict.fromkeys(one.source.display for one in broken))
+    problem = "; ".join(dict.fromkeys(one.problem or "" for one in broken))
+    values = {"what": what, "value": _shown(broken), "date": day_of(broken), "problem": problem}
+    return Finding("unusable", facts, values)
 
 
 def _over(rule: ClearanceRule, amount: Span | None) -> str:
@@ -194,15 +239,40 @@ def _computed(rule: ClearanceRule, context: Context) -> Finding:
     view = context.view
     every = view.results(rule.creatinine)
     creatinine = latest(_recent(every, rule.within_days, context))
-    if creatinine is None:
-        older = latest(every)
-        if older is None:
-            return Finding("none")
-        values = {"value": _shown(older.results), "date": day_of(older.results)}
-        return Finding("outdated", older.results, values)
     weight = latest(_recent(view.results(rule.weight), rule.weight_within_days, context))
+    lacks = (*_lacking(rule.creatinine, creatinine), *_lacking(rule.weight, weight))
+    if creatinine is None:
+        finding = _no_creatinine(every, context)
+    else:
+        finding = _from_what_is_there(rule, creatinine, weight, context)
+    if finding.outcome not in ("met", "not_met"):
+        finding.lacks = lacks
+    return finding
+
+
+def _lacking(concepts: Sequence[str], found: Latest | None) -> tuple[str, ...]:
+    """The concepts of an input where it is not one value that can be used."""
+    amounts = {_exact(one) for one in found.results} if found else {None}
+    return tuple(concepts) if None in amounts or len(amounts) > 1 else ()
+
+
+def _no_creatinine(every: Sequence[Result], context: Context) -> Finding:
+    older = latest(every)
+    if older is None:
+        return Finding("none")
+    facts = _rounded(older.results, None, context)
+    return Finding("outdated", facts, {"value": _shown(facts), "date": day_of(facts)})
+
+
+def _from_what_is_there(
+    rule: ClearanceRule, creatinine: Latest, weight: Latest | None, context: Context
+) -> Finding:
+    view = context.view
     birth = view.birth()
     sex = view.sex()
+    facts = (*creatinine.results, *(weight.results if weight else ()))
+    if any(one.state is ResultState.UNUSABLE or one.amount is None for one in facts):
+        return _unusable(facts)
     missing = [
         context.phrase(key)
         for key, absent in (
@@ -221,11 +291,7 @@ def _computed(rule: ClearanceRule, context: Context) -> Finding:
 
 
 def _from_inputs(rule: ClearanceRule, inputs: _Inputs, context: Context) -> Finding:
-    facts = (*inputs.creatinine.results, *inputs.weight.results)
-    for one in facts:
-        if one.state is ResultState.UNUSABLE or one.amount is None:
-            values = {"problem": one.problem or "", "value": one.original, "date": day_of([one])}
-            return Finding("unusable", facts, values)
+    facts = _rounded((*inputs.creatinine.results, *inputs.weight.results), None, context)
     said = {
         _formula(rule, inputs, kilograms.amount, level.amount)
         for level in inputs.creatinine.results
@@ -238,8 +304,8 @@ def _from_inputs(rule: ClearanceRule, inputs: _Inputs, context: Context) -> Find
         "limit": f"{rule.limit}",
         "how": context.phrase(
             "how_computed",
-            creatinine=_shown(inputs.creatinine.results),
-            weight=_shown(inputs.weight.results),
+            creatinine=_recorded_text(inputs.creatinine),
+            weight=_recorded_text(inputs.weight),
             age=str(inputs.age),
         ),
     }
@@ -247,6 +313,11 @@ def _from_inputs(rule: ClearanceRule, inputs: _Inputs, context: Context) -> Find
         return Finding("disagree", facts, values)
     outcome = said.pop()
     return Finding(outcome, facts, values, phrases=_ideal(rule, inputs, outcome, context))
+
+
+def _recorded_text(found: Latest) -> str:
+    """The values as they were recorded, so that a reader can repeat the calculation."""
+    return ", ".join(dict.fromkeys(one.original for one in found.results))
 
 
 def _formula(rule: ClearanceRule, inputs: _Inputs, weight: Span, creatinine: Span) -> str:
@@ -279,21 +350,32 @@ def _per_kilogram(rule: ClearanceRule, inputs: _Inputs) -> Decimal:
     return (rule.age_minuend - inputs.age) * sex_factor * rule.creatinine_umol_per_mg_dl
 
 
-def _clearance(
-    rule: ClearanceRule, inputs: _Inputs, weight: Decimal, creatinine: Decimal
-) -> Decimal:
-    return _per_kilogram(rule, inputs) * weight / (rule.divisor * creatinine)
+def _clearance(rule: ClearanceRule, inputs: _Inputs, weight: Span, creatinine: Span) -> Span:
+    """The clearance, between the least and the most that it can be."""
+    factor = _per_kilogram(rule, inputs)
+
+    def quotient(kilograms: Decimal | None, level: Decimal | None) -> Decimal | None:
+        if kilograms is None or not level:
+            return None
+        return EXACT.divide(factor * kilograms, rule.divisor * level)
+
+    return Span(
+        quotient(weight.low, creatinine.high),
+        quotient(weight.high, creatinine.low),
+        weight.low_open or creatinine.high_open,
+        weight.high_open or creatinine.low_open,
+    )
 
 
 def _clearance_shown(rule: ClearanceRule, inputs: _Inputs, context: Context) -> str:
     weight = inputs.weight.results[0].amount
     creatinine = inputs.creatinine.results[0].amount
-    if weight is None or creatinine is None or not weight.exact or not creatinine.exact:
+    if weight is None or creatinine is None:
         return ""
-    value = _clearance(rule, inputs, weight.exact, creatinine.exact)
+    amount = _clearance(rule, inputs, weight, creatinine)
+    place = min(0, last_digit(amount.end or Decimal(1)))
     quantity = context.words.quantity_of(frozenset(rule.measured))
-    rounded = value.quantize(Decimal("0.1"))
-    return context.words.shown(quantity, rounded) if quantity else f"{rounded}"
+    return text_of(amount, quantity, place, (rule.limit,), context.words)
 
 
 def _ideal(

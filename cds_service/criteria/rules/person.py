@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from cds_service.criteria.finding import Context, Finding, dated, shown_date
+from cds_service.criteria.finding import Context, Finding, shown_date
 from cds_service.criteria.latest import against, day_of, latest
 from cds_service.record.dates import birthday, completed_years
 from cds_service.record.model import Result, Span
@@ -101,7 +101,7 @@ def _converted(rule: PerformanceRule, amount: Span) -> str:
 
 
 def _shown(facts: Sequence[Result]) -> str:
-    return ", ".join(dict.fromkeys(one.normalized or one.original for one in facts)) or dated(facts)
+    return ", ".join(dict.fromkeys(one.text for one in facts))
 
 
 def _old(

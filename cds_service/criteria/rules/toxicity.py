@@ -14,6 +14,7 @@ from cds_service.criteria.derived import derived_counts
 from cds_service.criteria.finding import Context, Finding, dated
 from cds_service.criteria.latest import against, latest
 from cds_service.criteria.normal import upper_limit
+from cds_service.criteria.showing import as_shown
 from cds_service.record.model import AdverseEvent, Result, ResultState, Span
 from cds_service.trial.rules import ToxicityLimit, ToxicityRule
 
@@ -41,11 +42,12 @@ def _judge(listed: Sequence[Result], severe: Sequence[AdverseEvent]) -> Finding:
 
 
 def _values(results: Sequence[Result]) -> str:
-    texts = (
-        f"{one.source.display} {one.normalized or one.original or f'({one.problem})'}"
-        for one in results
-    )
-    return ", ".join(dict.fromkeys(texts))
+    return ", ".join(dict.fromkeys(f"{one.source.display} {_value(one)}" for one in results))
+
+
+def _value(one: Result) -> str:
+    problem = f"({one.problem})" if one.state is ResultState.UNUSABLE else ""
+    return f"{one.text} {problem}".strip()
 
 
 def _deciding(
@@ -57,7 +59,7 @@ def _deciding(
         newest = latest(_window(rule, since, limit.result, context))
         if newest is not None:
             beyond = all(_beyond(limit, one, context) for one in newest.results)
-            found.append((newest.results, beyond))
+            found.append((_shown(limit, newest.results, context), beyond))
         else:
             found.extend(_calculated(rule, limit, since, context))
     by_label: dict[tuple[str, ...], list[Result]] = {}
@@ -113,11 +115,22 @@ def _beyond(limit: ToxicityLimit, one: Result, context: Context) -> bool:
     """Whether a result is surely beyond the limit; an unusable one decides nothing."""
     if one.state is ResultState.UNUSABLE or one.amount is None:
         return False
-    bound = limit.value
-    if limit.times_uln is not None:
-        normal = upper_limit(one, limit.uln, context)
-        bound = None if normal is None else limit.times_uln * normal
-    return _amount_beyond(limit, one.amount, bound)
+    return _amount_beyond(limit, one.amount, _bound(limit, one, context))
+
+
+def _bound(limit: ToxicityLimit, one: Result, context: Context) -> Decimal | None:
+    if limit.times_uln is None:
+        return limit.value
+    normal = upper_limit(one, limit.uln, context)
+    return None if normal is None else limit.times_uln * normal
+
+
+def _shown(limit: ToxicityLimit, results: Sequence[Result], context: Context) -> tuple[Result, ...]:
+    """The results, each with the text that a reader sees."""
+    return tuple(
+        one if one.place is None else as_shown(one, [_bound(limit, one, context)], context.words)
+        for one in results
+    )
 
 
 def _amount_beyond(limit: ToxicityLimit, amount: Span | None, bound: Decimal | None) -> bool:
