@@ -27,6 +27,15 @@ class _Response(msgspec.Struct):
 
 class _BundleEntry(msgspec.Struct, rename="camel"):
     resource: msgspec.Raw = _NOTHING
+    full_url: str | None = None
+    response: msgspec.Raw = _NOTHING
+    request: msgspec.Raw = _NOTHING
+
+
+class _OddEntry(msgspec.Struct, rename="camel"):
+    """An entry whose URL may be anything."""
+
+    resource: msgspec.Raw = _NOTHING
     full_url: msgspec.Raw = _NOTHING
     response: msgspec.Raw = _NOTHING
     request: msgspec.Raw = _NOTHING
@@ -65,6 +74,7 @@ class _Outcome(msgspec.Struct):
 _BUNDLE = msgspec.json.Decoder(_Bundle)
 _LOOSE_BUNDLE = msgspec.json.Decoder(_LooseBundle)
 _ENTRY = msgspec.json.Decoder(_BundleEntry)
+_ODD_ENTRY = msgspec.json.Decoder(_OddEntry)
 _HEAD = msgspec.json.Decoder(_Head)
 _KIND = msgspec.json.Decoder(_Kind)
 _FINE = ("2", "3")
@@ -169,7 +179,13 @@ def _entry(raw: msgspec.Raw) -> _BundleEntry | None:
     try:
         return _ENTRY.decode(raw)
     except UNDECODABLE:
+        pass
+    try:
+        odd = _ODD_ENTRY.decode(raw)
+    except UNDECODABLE:
         return None
+    # A URL that cannot be read costs only itself.
+    return _BundleEntry(odd.resource, _text(odd.full_url), odd.response, odd.request)
 
 
 # --- NDJSON ------------------------------------------------------------------------------------
@@ -223,7 +239,7 @@ def _read_bundle(bundle: _Envelope, entries: Sequence[_BundleEntry | None], foun
 
 
 def _links(bundle: _Envelope, found: _Found) -> list[_Link]:
-    if not bytes(bundle.link):
+    if not bundle.link:
         return []
     try:
         return msgspec.json.decode(bundle.link, type=list[_Link] | None) or []
@@ -243,15 +259,15 @@ def _read_entry(
         # Which search of the batch failed cannot be told.
         message = f"a request of the batch was answered with {status[:3]}"
         found.cut(own_type, "truncated", own_type or "Bundle", message)
-    if bytes(entry.resource):
-        _read_resource(Entry(entry.resource, _text(entry.full_url)), where, own_type, found)
-    elif not bytes(entry.response) and not bytes(entry.request):
+    if entry.resource:
+        _read_resource(Entry(entry.resource, entry.full_url), where, own_type, found)
+    elif not entry.response and not entry.request:
         found.cut(None, "broken-entry", where, "holds no resource")
 
 
 def _status(entry: _BundleEntry) -> str | None:
     """The HTTP status of an answer in a batch; empty where there is one that cannot be read."""
-    if not bytes(entry.response):
+    if not entry.response:
         return None
     try:
         answer = msgspec.json.decode(entry.response, type=_Response | None)

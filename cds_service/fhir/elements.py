@@ -243,7 +243,7 @@ def modified(view: views.Resource, *elements: views.Annotated | None) -> bool:
     """
     if view.modifier_extension or view.implicit_rules:
         return True
-    return any(element is not None and element.modifier_extension for element in elements)
+    return bool(elements) and any(one is not None and one.modifier_extension for one in elements)
 
 
 def relative(reference: str) -> str:
@@ -323,5 +323,4 @@ def number(raw: msgspec.Raw) -> Decimal | None:
 
 def has(raw: msgspec.Raw) -> bool:
     """Whether an element is there at all."""
-    text = bytes(raw)
-    return bool(text) and text != b"null"
+    return bool(raw) and bytes(raw) != b"null"
