@@ -23,6 +23,7 @@ _Viewed = TypeVar("_Viewed", bound=msgspec.Struct)
 _TYPES: dict[str, type[views.Resource]] = {
     view.__struct_config__.tag: view for view in views.View.__args__
 }
+_NAMES: dict[type[views.Resource], str] = {view: name for name, view in _TYPES.items()}
 _DECODER: msgspec.json.Decoder[views.View] = msgspec.json.Decoder(views.View)
 
 
@@ -56,7 +57,7 @@ def decode(raw: msgspec.Raw | bytes) -> Decoded:
         # Most of what does not fit is of a type that is not read, and nothing is wrong with it.
         unread = _unread_type(raw)
         return _salvage(bytes(raw)) if unread is None else Decoded(None, unread)
-    return Decoded(view, view.__struct_config__.tag)  # type: ignore[arg-type]
+    return Decoded(view, _NAMES[type(view)])
 
 
 def type_of(raw: msgspec.Raw | bytes) -> str | None:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 _LONGEST_ANSWER = 60
 # Numbers beyond this many digits before or after the point are no measured value.
 _MOST_DIGITS = 40
-_NUMBER_STARTS = b"-0123456789"
+_NUMBER_STARTS = frozenset("-0123456789")
 _MOST_KNOWN_WORDS = 20_000
 _MOST_KINDS = 5_000
 # Longer ones, in bytes, hold prose, which does not recur.
@@ -226,6 +226,12 @@ def says_nothing(concept: views.CodeableConcept | None) -> bool:
     return not shown(concept)
 
 
+def codes_of(concept: views.CodeableConcept | None) -> frozenset[str]:
+    """All codes of a CodeableConcept, of whatever system."""
+    codings = concept.coding if concept is not None else None
+    return frozenset([one.code for one in codings if one.code]) if codings else NO_CONCEPTS
+
+
 def code_of(concept: views.CodeableConcept | None) -> str | None:
     """The first code of a CodeableConcept, where a status is one code."""
     if concept is None:
@@ -248,7 +254,7 @@ def modified(view: views.Resource, *elements: views.Annotated | None) -> bool:
 
 def relative(reference: str) -> str:
     """A reference without its version: ``Patient/2/_history/3`` names ``Patient/2``."""
-    return reference.partition("/_history/")[0]
+    return reference.partition("/_history/")[0] if "/_history/" in reference else reference
 
 
 def references(found: Iterable[views.Reference] | None) -> tuple[str, ...]:
@@ -306,14 +312,14 @@ def in_years(age: views.QuantityView) -> bool:
 
 def number(raw: msgspec.Raw) -> Decimal | None:
     """A JSON number as an exact Decimal; None for anything else (a string is no number)."""
-    text = bytes(raw)
-    if not text or text[0] not in _NUMBER_STARTS:
-        return None
     try:
-        value = Decimal(text.decode("ascii"))
+        text = str(raw, "ascii")
+        if text[:1] not in _NUMBER_STARTS:
+            return None
+        value = Decimal(text)
     except (InvalidOperation, UnicodeDecodeError, ValueError):
         return None
-    if len(text) <= _MOST_DIGITS and b"e" not in text and b"E" not in text:
+    if len(text) <= _MOST_DIGITS and "e" not in text and "E" not in text:
         # So few characters without an exponent are neither too many digits nor too large.
         return value
     if not value.is_finite() or len(value.as_tuple().digits) > _MOST_DIGITS:

@@ -52,8 +52,11 @@ class Medications:
         """The drug of a resource; None where it cannot be read."""
         if "medicationCodeableConcept" in broken or "medicationReference" in broken:
             return None
-        if view.medication_codeable_concept is not None:
-            return drug_of([view.medication_codeable_concept], (), self._coder)
+        named_by = view.medication_codeable_concept
+        if named_by is not None:
+            return self._coder.kinds.once(
+                ("drug", named_by), lambda: drug_of([named_by], (), self._coder)
+            )
         named = view.medication_reference
         if named is None or named.reference is None:
             return None

@@ -8,7 +8,7 @@ from cds_service.fhir.elements import (
     Coder,
     Issues,
     code_of,
-    codings_of,
+    codes_of,
     has,
     modified,
     onset_at_age,
@@ -24,6 +24,7 @@ from cds_service.fhir.read_drugs import (
     procedure_times,
     procedure_unclear,
 )
+from cds_service.record.codes import Match
 from cds_service.record.dates import When, unreadable_when
 from cds_service.record.model import (
     NO_CONCEPTS,
@@ -113,16 +114,15 @@ def read_diagnosis(
     patient: Patient,
 ) -> Diagnosis | None:
     """Read a Condition; None where it is none, or nothing that the tables know."""
-    said = {one.code for one in codings_of(view.verification_status) if one.code}
+    said = codes_of(view.verification_status)
     if said & _NOT_THERE:
         return None
     morphology = _morphology(view, coder)
     if says_nothing(view.code) and (not morphology or "code" in broken):
         issues.cannot_read(reference, "Condition", "which condition it is cannot be read")
-    match = coder.match(view.code)
-    by_text = not match.concepts and not match.trap
-    words = words_of([view.code]) if by_text else []
-    concepts = match.concepts | coder.words("condition", words)
+    match, concepts, by_text = coder.kinds.once(
+        ("condition", view.code), lambda: _disease(view.code, coder)
+    )
     if not concepts and not morphology:
         return None
     verification = _verification(view, broken, said)
@@ -148,10 +148,22 @@ def read_diagnosis(
     )
 
 
+def _disease(
+    code: views.CodeableConcept | None, coder: Coder
+) -> tuple[Match, frozenset[str], bool]:
+    """What a code stands for, all that it may be, and whether only its words say so."""
+    match = coder.match(code)
+    by_text = not match.concepts and not match.trap
+    words = words_of([code]) if by_text else []
+    return match, match.concepts | coder.words("condition", words), by_text
+
+
 def _morphology(view: views.ConditionView, coder: Coder) -> frozenset[str]:
+    if not view.extension:
+        return NO_CONCEPTS
     return _sure(
         coder,
-        *(one.value_codeable_concept for one in view.extension or () if one.url == HISTOLOGY_URL),
+        *(one.value_codeable_concept for one in view.extension if one.url == HISTOLOGY_URL),
     )
 
 
@@ -162,7 +174,7 @@ def _sure(coder: Coder, *concepts: views.CodeableConcept | None) -> frozenset[st
 
 
 def _verification(
-    view: views.ConditionView, broken: frozenset[str], said: set[str]
+    view: views.ConditionView, broken: frozenset[str], said: frozenset[str]
 ) -> Verification:
     if "differential" in said:
         return Verification.DIFFERENTIAL

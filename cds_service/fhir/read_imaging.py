@@ -43,8 +43,7 @@ def read_scan(
     """Read imaging; a tracer told only in a conclusion counts where the study is a PET anyway."""
     if _is_undone(view):
         return None
-    coded, texts = _what(view)
-    match, sure = _recognise(view, coded, texts, coder)
+    match, sure = _recognise(view, coder)
     conclusion = view.conclusion if isinstance(view, views.DiagnosticReportView) else None
     if conclusion and "pet" in sure and not _only(sure, _TRACERS, coder):
         # A conclusion also tells of earlier scans: it names a tracer only where nothing else does.
@@ -59,7 +58,7 @@ def read_scan(
     if doubtful:
         issues.add("modifier", reference, "its status or a modifier is not understood")
     code = _code(view)
-    display = next(iter(texts), "") or coder.display(code, concepts)
+    display = next(iter(_texts(view)), "") or coder.display(code, concepts)
     return Scan(
         source=coder.source(reference, code, display),
         concepts=concepts,
@@ -71,14 +70,13 @@ def read_scan(
     )
 
 
-def _recognise(
-    view: _Imaging, coded: Sequence[views.CodeableConcept], texts: Sequence[str], coder: Coder
-) -> tuple[Match, frozenset[str]]:
+def _recognise(view: _Imaging, coder: Coder) -> tuple[Match, frozenset[str]]:
     """What some imaging is, and which of that is sure."""
+    coded = _coded(view)
     if isinstance(view, views.ImagingStudyView):
         # Its words are free text, and those do not recur.
-        return _named(coded, texts, coder)
-    return coder.kinds.once(("imaging", *coded), lambda: _named(coded, texts, coder))
+        return _named(coded, _texts(view), coder)
+    return coder.kinds.once(("imaging", *coded), lambda: _named(coded, words_of(coded), coder))
 
 
 def _named(
@@ -120,21 +118,25 @@ def _is_unclear(view: _Imaging, broken: frozenset[str]) -> bool:
     return not known or modified(view, *parts) or bool(broken & UNSURE)
 
 
-def _what(view: _Imaging) -> tuple[list[views.CodeableConcept], list[str]]:
-    """The codes and the words that say what kind of study it is."""
+def _coded(view: _Imaging) -> list[views.CodeableConcept]:
+    """The codes that say what kind of study it is."""
     match view:
         case views.ProcedureView():
-            coded = [one for one in (view.code, *(view.used_code or ())) if one is not None]
-            return coded, words_of(coded)
+            return [one for one in (view.code, *(view.used_code or ())) if one is not None]
         case views.ImagingStudyView():
-            series = view.series or ()
-            modalities = [*(view.modality or ()), *(s.modality for s in series if s.modality)]
-            coded = [*(view.procedure_code or ()), views.CodeableConcept(tuple(modalities))]
-            texts = [view.description, *(one.description for one in series)]
-            return coded, [*words_of(view.procedure_code or ()), *(t for t in texts if t)]
+            series = (one.modality for one in view.series or () if one.modality)
+            modalities = views.CodeableConcept((*(view.modality or ()), *series))
+            return [*(view.procedure_code or ()), modalities]
         case _:
-            coded = [one for one in (view.code, *(view.category or ())) if one is not None]
-            return coded, words_of(coded)
+            return [one for one in (view.code, *(view.category or ())) if one is not None]
+
+
+def _texts(view: _Imaging) -> list[str]:
+    """The words that say so; of a study those of its descriptions, too."""
+    if not isinstance(view, views.ImagingStudyView):
+        return words_of(_coded(view))
+    described = [view.description, *(one.description for one in view.series or ())]
+    return [*words_of(view.procedure_code or ()), *(text for text in described if text)]
 
 
 def _code(view: _Imaging) -> views.CodeableConcept | None:

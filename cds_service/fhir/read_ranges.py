@@ -36,7 +36,7 @@ def read_ranges(
     if not view.reference_range:
         return ()
     limits = _Limits(quantity, view.value_quantity, coder)
-    return tuple(_known_range(one, limits) for one in view.reference_range)
+    return tuple([_known_range(one, limits) for one in view.reference_range])
 
 
 def _known_range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:

@@ -116,12 +116,12 @@ def read_results(
     if view.status in _NOT_FINAL:
         return []
     kind = _kind(coder, view.code, view.method, view.category or ())
-    parts = list(_parts(view, broken, coder)) if view.component else []
-    if "component" in broken or kind.silent or any(part.kind.silent for part in parts):
+    parts = tuple(_parts(view, broken, coder)) if view.component else ()
+    if "component" in broken or kind.silent or (parts and any(one.kind.silent for one in parts)):
         issues.cannot_read(
             reference, "Observation", "what was observed is missing or cannot be read"
         )
-    known = [part for part in parts if part.kind.match.concepts]
+    known = parts and [part for part in parts if part.kind.match.concepts]
     if not kind.match.concepts and not known:
         return []
     shared = _shared(view, broken, reference, coder, own, kind)
@@ -295,7 +295,7 @@ def _result(
         # What may not decide is shown, and nothing more.
         value = _unusable(problem, value.original)
     ranges = read_ranges(view, kind.quantity, broken, coder)
-    if any(one.doubtful for one in ranges):
+    if ranges and any(one.doubtful for one in ranges):
         issues.add("modifier", shared.reference, f"{name}: a reference range is not understood")
     issues.about_date(shared.when, shared.reference, name)
     # A struct with this many fields takes five times as long to make with all of them by name.

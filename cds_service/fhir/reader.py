@@ -121,8 +121,9 @@ class Reader:
         issues = Issues(list(chart.issues))
         entries = Paced(chart.entries, in_time if large else always)
         items = _decode(entries, issues)
-        own = _own_references(chart, items)
-        patient = self._patient(chart, items, issues)
+        people = [item for item in items if _is_patient(item, chart.patient_id)]
+        own = _own_references(chart, items, people)
+        patient = self._patient(chart, people, issues)
         found = _Found()
         medications = Medications(items_by_reference(items, chart.base), self._coder)
         paced = Paced(_rare_first(items) if large else items, in_time if large else always)
@@ -145,11 +146,11 @@ class Reader:
             unmapped_drugs=tuple(dict.fromkeys(found.unmapped)),
         )
 
-    def _patient(self, chart: Chart, items: Iterable[_Item], issues: Issues) -> Patient:
+    def _patient(self, chart: Chart, people: Iterable[_Item], issues: Issues) -> Patient:
         found = [
-            read_patient(view, item.decoded.broken, self._coder, issues)
-            for item in items
-            if (view := _patient_view(item, chart)) is not None
+            read_patient(item.decoded.view, item.decoded.broken, self._coder, issues)
+            for item in people
+            if isinstance(item.decoded.view, views.PatientView)
         ]
         if not found:
             return Patient(f"Patient/{chart.patient_id}", None, None)
@@ -177,11 +178,11 @@ class Reader:
             names = ", ".join(sorted(broken))
             issues.add("broken-element", reference, f"cannot be read: {names}")
         coder = self._coder
-        if isinstance(view, views.MedicationUse):
-            found.add(read_exposure(view, broken, reference, medications, coder, issues))
-        elif isinstance(view, views.ObservationView):
+        if isinstance(view, views.ObservationView):
             for result in read_results(view, broken, reference, coder, issues, own):
                 found.add(result)
+        elif isinstance(view, views.MedicationUse):
+            found.add(read_exposure(view, broken, reference, medications, coder, issues))
         else:
             for fact in _events(view, broken, reference, coder, issues, patient):
                 found.add(fact)
@@ -273,16 +274,17 @@ def _decode(entries: Iterable[Entry], issues: Issues) -> list[_Item]:
     by_reference: dict[str, tuple[_Item, msgspec.Raw]] = {}
     loose: list[_Item] = []
     for position, entry in enumerate(entries):
-        decoded = decoding.decode(entry.raw)
-        if decoded.view is None:
+        raw = entry.raw
+        decoded = decoding.decode(raw)
+        view = decoded.view
+        if view is None:
             _not_decoded(decoded, position, issues)
             continue
         item = _Item(decoded, _reference(entry, decoded, position), entry.full_url)
-        if decoded.view.id is None:
+        if view.id is None:
             loose.append(item)
             continue
         known = by_reference.get(item.reference)
-        raw = entry.raw
         if known is None:
             by_reference[item.reference] = (item, raw)
         elif _is_same(known[1], raw):
@@ -359,10 +361,9 @@ def _is_elsewhere(one: _Item, other: _Item) -> bool:
     return len(urls) > 1
 
 
-def _patient_view(item: _Item, chart: Chart) -> views.PatientView | None:
+def _is_patient(item: _Item, patient_id: str) -> bool:
     view = item.decoded.view
-    own = isinstance(view, views.PatientView) and view.id == chart.patient_id
-    return view if own and isinstance(view, views.PatientView) else None
+    return isinstance(view, views.PatientView) and view.id == patient_id
 
 
 def items_by_reference(items: Iterable[_Item], base: str | None) -> dict[str, decoding.Decoded]:
@@ -379,19 +380,20 @@ def items_by_reference(items: Iterable[_Item], base: str | None) -> dict[str, de
 # --- Whose resource ----------------------------------------------------------------------------
 
 
-def _own_references(chart: Chart, items: Iterable[_Item]) -> frozenset[str]:
-    """Every way in which a resource may name the patient asked for."""
+def _own_references(
+    chart: Chart, items: Iterable[_Item], people: Iterable[_Item]
+) -> frozenset[str]:
+    """Every way in which a resource may name the patient asked for, of whom ``people`` are."""
     name = f"Patient/{chart.patient_id}"
     own = {name}
     if chart.base:
         own.add(f"{chart.base.rstrip('/')}/{name}")
-    others = set()
-    for item in items:
+    for item in people:
         url = relative(item.full_url or "")
-        if _patient_view(item, chart) is None:
-            others.add(url)
-        elif url.startswith("urn:") or ("://" in url and url.endswith(f"/{name}")):
+        if url.startswith("urn:") or ("://" in url and url.endswith(f"/{name}")):
             own.add(url)
+    known = {id(item) for item in people}
+    others = {relative(item.full_url) for item in items if item.full_url and id(item) not in known}
     return frozenset(own - others)
 
 

@@ -89,6 +89,7 @@ class UnitBook:
         self._properties = book.properties
         self._dimensions = {unit.ucum: unit.dimension for unit in book.units}
         self._quantities = _prepare(book)
+        self._shown_units = {name: one.row.shown_unit for name, one in self._quantities.items()}
         self._factors: dict[_UnitKey, Decimal | UnitProblem] = {}
 
     def read(
@@ -124,7 +125,7 @@ class UnitBook:
         if isinstance(factor, UnitProblem):
             return factor
         converted = _EXACT.multiply(value, factor)
-        return Converted(converted, self.unit_of(quantity), _place(value, factor, converted))
+        return Converted(converted, self._shown_units[quantity], _place(value, factor, converted))
 
     def _factor(
         self,
@@ -157,11 +158,11 @@ class UnitBook:
 
     def unit_of(self, quantity: str) -> str:
         """Return the canonical unit as shown."""
-        return self._quantities[quantity].row.shown_unit
+        return self._shown_units[quantity]
 
     def shown(self, quantity: str, value: Decimal) -> str:
         """Return a canonical value with its unit for people: no exponent, no trailing zeros."""
-        return f"{_digits(value)} {self.unit_of(quantity)}".rstrip()
+        return f"{_digits(value)} {self._shown_units[quantity]}".rstrip()
 
     def _unit(self, known: _Quantity, unit: str, code: str, system: str) -> str | UnitProblem:
         """Find the UCUM unit: by the code where the system is UCUM, else by the spelling."""
