@@ -37,8 +37,10 @@ class Clock:
 
     def has_come(self, day: date) -> bool:
         """Whether the day is today or earlier."""
-        self.note(day)
-        return day <= self.today
+        if day <= self.today:
+            return True
+        self.flips.add(day)
+        return False
 
     def within_days(self, day: date, days: int) -> bool:
         """Whether ``0 <= today - day <= days``."""

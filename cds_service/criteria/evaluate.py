@@ -71,6 +71,8 @@ class _Sitting(msgspec.Struct, frozen=True):
 
 
 def _standing(spec: CriterionSpec, now: Attested, sitting: _Sitting) -> Standing:
+    if not now.judgement.flips:
+        return Standing(spec, now, ())
     later: list[tuple[date, Judgement]] = []
     pending = set(now.judgement.flips)
     last = now.judgement
@@ -209,7 +211,7 @@ class Evaluator:
         )
 
     def _evidence(self, facts: Iterable[Any], now: Attested) -> tuple[Evidence, ...]:
-        found = [evidence_of(fact, self.trial.common.stand_in) for fact in dict.fromkeys(facts)]
+        found = [evidence_of(fact, self.trial.common.stand_in) for fact in facts]
         if now.by is not None:
             one = now.by
             found.append(Evidence(one.by, "", one.answer, None, one.on.isoformat(), (one.note,)))

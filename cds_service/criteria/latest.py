@@ -38,9 +38,9 @@ class Latest(msgspec.Struct, frozen=True):
 
 def newest(facts: Iterable[F]) -> tuple[F, ...]:
     """The facts of the latest time; a fact dated only by its day ties with all of that day."""
-    held = [fact for fact in facts if fact.when is not None]
-    if not held:
-        return ()
+    held = tuple([fact for fact in facts if fact.when is not None])
+    if len(held) <= 1:
+        return held
     day = max(fact.when.first for fact in held if fact.when is not None)
     same_day = [fact for fact in held if fact.when is not None and fact.when.first == day]
     instants = [

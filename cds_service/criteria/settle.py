@@ -311,8 +311,10 @@ def _cases(
 def _with_reads(judged: Judgement, index: RecordIndex, reads: set[str]) -> Judgement:
     """Take back what an incomplete read, or a resource that could not be read, may overturn."""
     record = index.record
-    judged.unread = tuple((name, _gap(record, name)) for name in sorted(reads - index.complete))
-    judged.unreadable = tuple(one for one in record.unreadable if one.resource_type in reads)
+    if gaps := reads - index.complete:
+        judged.unread = tuple((name, _gap(record, name)) for name in sorted(gaps))
+    if record.unreadable:
+        judged.unreadable = tuple(one for one in record.unreadable if one.resource_type in reads)
     taken_back = judged.unread or (judged.unreadable and judged.basis == "absence")
     settled = judged.status in ("met", "not_met", "not_applicable")
     if taken_back and settled and not (judged.finding.stands or judged.finding.always):

@@ -231,6 +231,8 @@ class View:
 
     def _seen(self, facts: Sequence[F], reads: Sequence[str], dated: bool = True) -> list[F]:  # noqa: FBT001, FBT002
         self.reads.update(reads)
+        if not facts:
+            return []
         loose = self._index.loose
         seen = []
         for fact in facts:
