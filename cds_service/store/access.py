@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 from sqlalchemy import Connection
 
 from cds_service.errors import StoreUnavailable
-from cds_service.store.database import Database
+from cds_service.store.database import Database, Writing
 from cds_service.store.observing import TOO_LATE
 from cds_service.store.opening import ask, prepare
 from cds_service.store.records import StoreHealth
@@ -77,10 +77,12 @@ class Access:
             return StoreHealth(waiting=0, lag_s=0, written=0, failed=0, last_error=None)
         return self._writer.health()
 
-    async def _write(self, work: Callable[[Transaction], T], order: str = _THEN) -> T:
+    async def _write(
+        self, work: Callable[[Transaction], T], order: str = _THEN, access: Writing = "write"
+    ) -> T:
         if self._writer is None:
             raise StoreUnavailable("the store is not open", reason="closed")
-        job = self._writer.submit(work, order)
+        job = self._writer.submit(work, order, access)
         try:
             return await asyncio.wait_for(asyncio.wrap_future(job.done), self._patience_s)
         except TimeoutError:

@@ -29,11 +29,14 @@ from sqlalchemy.pool import QueuePool
 
 from cds_service.errors import ConfigError, StoreUnavailable
 
-Access = Literal["read", "write", "snapshot"]
+Writing = Literal["write", "note"]
+Access = Writing | Literal["read", "snapshot"]
 
 _SETTING: Final = "CDS_DATABASE_URL"
 _CONNECTIONS: Final = 5
 
+# What a commit of SQLite waits for: FULL for the disk; NORMAL in WAL mode for nothing.
+_SYNCHRONOUS: Final = {"write": "FULL", "note": "NORMAL"}
 _SQLITE_WORDS: Final = {
     "SQLITE_BUSY": "locked",
     "SQLITE_LOCKED": "locked",
@@ -93,8 +96,10 @@ class Database:
     def transaction(self, access: Access) -> Iterator[Connection]:
         """A connection in a transaction, committed at the end unless something is raised.
 
-        ``write`` takes SQLite's one write lock at its beginning; ``snapshot`` sees the same data to
-        its end.
+        ``write`` and ``note`` take SQLite's one write lock at their beginning; ``snapshot`` sees
+        the same data to its end. What is written is on the disk at the end; a ``note`` in SQLite
+        only with the next ``write``, since all go into one log in their order, and seen by every
+        process at once all the same.
 
         Raises:
             StoreUnavailable: the database cannot be reached or written.
@@ -167,8 +172,10 @@ class Database:
 
         @event.listens_for(engine, "begin")
         def begin(connection: Connection) -> None:
-            writes = connection.get_execution_options().get("access") == "write"
-            connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+            access = connection.get_execution_options().get("access")
+            if access in _SYNCHRONOUS:
+                _synchronise(connection, _SYNCHRONOUS[access])
+            connection.exec_driver_sql("BEGIN IMMEDIATE" if access in _SYNCHRONOUS else "BEGIN")
 
         return engine
 
@@ -263,6 +270,13 @@ def _write_ahead(path: Path, patience_s: float | None) -> None:
         connection.close()
     if mode != "wal":
         raise StoreUnavailable("the store's file system cannot hold SQLite in WAL mode")
+
+
+def _synchronise(connection: Connection, level: str) -> None:
+    """Say what the next commit waits for, unless the connection knows."""
+    if connection.info.get("synchronous", _SYNCHRONOUS["write"]) != level:
+        connection.exec_driver_sql(f"PRAGMA synchronous={level}")
+        connection.info["synchronous"] = level
 
 
 def _text(stored: bytes) -> str:

@@ -125,7 +125,8 @@ class Store(Access):
         with self._observed("token"):
             await self._purge_tokens()
             # In the order of the digests, so that two processes lock them in the same order.
-            return await self._write(use, FIRST + digest)
+            # On the disk at the latest with what is kept of the hook, before that is answered.
+            return await self._write(use, FIRST + digest, "note")
 
     async def switched_off(self) -> frozenset[str]:
         """What is switched off, such as ``trial:net-retreat``; at most a second old.

@@ -24,7 +24,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from cds_service.errors import CdsServiceError, StoreUnavailable
 from cds_service.store import queries
 from cds_service.store.chain import Row, next_row, timestamp
-from cds_service.store.database import Database
+from cds_service.store.database import Database, Writing
 from cds_service.store.records import StoreHealth
 
 T = TypeVar("T")
@@ -86,11 +86,13 @@ class Job(Generic[T]):
         work: writes in a transaction; what it raises on purpose, it raises before it writes.
         order: jobs of one commit run in this order, the same in every process, so that two
             processes that lock rows never wait for each other in a circle.
+        access: ``note`` where it may be on the disk later, with the next ``write``.
     """
 
-    def __init__(self, work: Callable[[Transaction], T], order: str) -> None:
+    def __init__(self, work: Callable[[Transaction], T], order: str, access: Writing) -> None:
         self.work = work
         self.order = order
+        self.access = access
         self.since = time.monotonic()
         self.given_up = False
         self._done: Future[T] = Future()
@@ -142,13 +144,15 @@ class Writer:
         self._thread = threading.Thread(target=self._loop, name="store-writer", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Callable[[Transaction], T], order: str) -> Job[T]:
+    def submit(
+        self, work: Callable[[Transaction], T], order: str, access: Writing = "write"
+    ) -> Job[T]:
         """Put a write into the queue.
 
         Raises:
             StoreUnavailable: the queue is full or closed.
         """
-        job = Job(work, order)
+        job = Job(work, order, access)
         if self._closed:
             raise StoreUnavailable("the store is closed", reason="closed")
         try:
@@ -224,7 +228,8 @@ class Writer:
     def _commit(self, jobs: Sequence[Job[Any]]) -> list[Callable[[], None]]:
         if not jobs:
             return []
-        with self._database.transaction("write") as connection:
+        waits = any(job.access == "write" for job in jobs)
+        with self._database.transaction("write" if waits else "note") as connection:
             transaction = Transaction(connection, self._now)
             tell = [job.run(transaction) for job in jobs]
             transaction.close()

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError
 
 from cds_service.errors import ConfigError, StoreUnavailable
 from cds_service.store.chain import START, row_hash
-from cds_service.store.database import Database
+from cds_service.store.database import Access, Database
 from cds_service.store.store import Store
 from tests.store.entries import Clock, count, hook, query
 
@@ -267,3 +267,20 @@ class TestStart:
         database.dispose()
 
         assert {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1} == told
+
+    async def test_only_a_note_does_not_wait_and_the_next_commit_does(self, tmp_path: Path) -> None:
+        """On one connection, in turn."""
+        url = f"sqlite:///{tmp_path}/store.db"
+        store = Store(url, now=Clock())
+        await store.start()
+        await store.aclose()
+
+        database = Database(url, patience_s=1)
+        accesses: list[Access] = ["note", "write", "note", "note", "write"]
+        told = []
+        for access in accesses:
+            with database.transaction(access) as connection:
+                told.append(connection.exec_driver_sql("PRAGMA synchronous").scalar())
+        database.dispose()
+
+        assert [1, 2, 1, 1, 2] == told
