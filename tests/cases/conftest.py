@@ -9,296 +9,66 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import socket
-import sqlite3
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
 
 import httpx2
 import pytest
 
 from tests.cases.invariants import watched
-from tests.faults.fake_fhir import Canary, Exchange, FakeFhir, Request, in_thread
+from tests.cases.running import (
+    DEADLINE_S,
+    FEEDBACK,
+    PATIENT,
+    SERVICE,
+    UNWATCHED,
+    Answered,
+    Running,
+    Tenant,
+    TimedFhir,
+    hooks_in,
+    metric,
+)
+from tests.faults.fake_fhir import Canary, Exchange, FakeFhir, GoodAnswers, in_thread
 from tests.faults.screened import chart_of
-from tests.trust.ehr import Key, sign
+from tests.trust.ehr import Key
 
-SERVICE = "/cds-services/net-retreat-eligibility"
-FEEDBACK = f"{SERVICE}/feedback"
-PATIENT = "everything-met"
-DEADLINE_S = 1.5
+__all__ = [
+    "DEADLINE_S",
+    "FEEDBACK",
+    "LISTED",
+    "PATIENT",
+    "SERVICE",
+    "WATCHER",
+    "Answered",
+    "Running",
+    "Tenant",
+    "TimedFhir",
+    "free_port",
+    "hooks_in",
+    "hospitals",
+    "metric",
+    "publish",
+    "serving",
+    "settings_for",
+    "surroundings",
+    "wait_until_ready",
+]
+
+# The department of the fourth hospital whose tokens are taken.
+LISTED = "oncology"
 START_S = 40
 WATCHER = Path(__file__).parent / "watched"
-# Processes that were started by the test that runs, and that nothing was checked of yet.
-UNWATCHED: set[int] = set()
-
-
-@dataclass
-class Answered:
-    """One request of a test and its answer."""
-
-    path: str
-    sent: bytes
-    response: httpx2.Response
-    began: float
-    ended: float
-    # For how long the service and the test had to wait for a processor; None if nobody knows.
-    waited: float | None = None
-    # Whether nothing but the service had a share in how long it took.
-    timed: bool = True
-
-    @property
-    def seconds(self) -> float:
-        """How long it took."""
-        return self.ended - self.began
-
-    @property
-    def is_hook(self) -> bool:
-        """Whether the service was asked about a patient."""
-        return self.path == SERVICE
-
-    @property
-    def card(self) -> dict[str, Any]:
-        """The one card of an answer; empty if there is none."""
-        if self.response.status_code != 200 or not self.cards:
-            return {}
-        (card,) = self.cards
-        return card
-
-    @property
-    def instance(self) -> str:
-        """The hook instance that was asked for; empty if there was none."""
-        found = re.search(rb'"hookInstance": ?"([^"]*)"', self.sent)
-        return found[1].decode() if found else ""
-
-    @property
-    def cards(self) -> list[dict[str, Any]]:
-        """The cards of a hook's answer."""
-        assert self.response.status_code == 200, self.response.text
-        cards: list[dict[str, Any]] = self.response.json()["cards"]
-        return cards
-
-    @property
-    def report(self) -> dict[str, Any]:
-        """The report on the one card."""
-        (card,) = self.cards
-        report: dict[str, Any] = card["extension"]["org.net-retreat.report"]
-        return report
-
-    def status(self, criterion: str) -> str:
-        """A criterion's status."""
-        found: str = self.result(criterion)["status"]
-        return found
-
-    def result(self, criterion: str) -> dict[str, Any]:
-        """All about one criterion."""
-        (one,) = [one for one in self.report["criteria"] if one["id"] == criterion]
-        return dict(one)
-
-
-class Tenant:
-    """One hospital: an issuer of tokens, and its FHIR server."""
-
-    def __init__(self, name: str, key: Key, fhir: str, jwks_url: str = "") -> None:
-        self.name, self.key, self.fhir, self.jwks_url = name, key, fhir, jwks_url
-        self.iss = f"https://{name}.example/fhir"
-        self.public_url = ""
-
-    def claims(self, path: str = SERVICE, **changed: Any) -> dict[str, Any]:
-        """The claims of a good token for an endpoint; None takes one out."""
-        now = int(datetime.now(UTC).timestamp())
-        good = {
-            "iss": self.iss,
-            "aud": self.public_url + path,
-            "iat": now,
-            "exp": now + 300,
-            "jti": str(uuid.uuid4()),
-        }
-        return {name: value for name, value in (good | changed).items() if value is not None}
-
-    def token(
-        self, path: str = SERVICE, header: dict[str, Any] | None = None, **claims: Any
-    ) -> str:
-        """A token, good but for what is changed."""
-        head = {"alg": self.key.algorithm, "typ": "JWT", "kid": self.key.kid} | (header or {})
-        return sign(self.key, head, self.claims(path, **claims))
-
-    def bearer(self, path: str = SERVICE, **changed: Any) -> str:
-        """The same as an ``Authorization`` header."""
-        return f"Bearer {self.token(path, **changed)}"
-
-
-@dataclass
-class Running:
-    """A service that runs, and what can be seen of it from outside."""
-
-    url: str
-    process: subprocess.Popen[bytes]
-    folder: Path
-    tenants: dict[str, Tenant]
-    fhir: dict[str, TimedFhir]
-    # Where the keys of the third hospital are.
-    keys: TimedFhir
-    canary: Canary
-    answers: list[Answered] = field(default_factory=list)
-    deadline_s: float = DEADLINE_S
-    handles_at_start: int = 0
-    # What a good hook is answered while nothing is wrong; None if nobody asked.
-    good_report: dict[str, Any] | None = None
-    # Where the process was started, if that is not the folder of its files.
-    started_in: Path | None = None
-
-    @property
-    def home(self) -> Path:
-        """Where its log and its temporary files are."""
-        return self.started_in or self.folder
-
-    @property
-    def canary_port(self) -> int:
-        """Where nobody may call."""
-        return int(self.canary.origin.rpartition(":")[2])
-
-    def watched(self) -> None:
-        """Note that the invariants are checked."""
-        UNWATCHED.discard(self.process.pid)
-
-    def hook(self, tenant: str = "alpha", patient: str = PATIENT, **members: Any) -> dict[str, Any]:
-        """A good hook request; None takes a member out."""
-        hook = {
-            "hook": "patient-view",
-            "hookInstance": str(uuid.uuid4()),
-            "fhirServer": self.tenants[tenant].fhir,
-            "fhirAuthorization": {
-                "access_token": f"ZZTOK-lent-{tenant}",
-                "token_type": "Bearer",
-                "expires_in": 300,
-                "scope": "patient/*.rs launch/ZZPHI-scope",
-                "subject": "ZZPHI-subject",
-            },
-            "context": {
-                "userId": "Practitioner/ZZPHI-user",
-                "patientId": patient,
-                "encounterId": "ZZPHI-encounter",
-            },
-            "extension": {"org.example.ZZPHI-name": "ZZPHI-extension"},
-        }
-        return {name: value for name, value in (hook | members).items() if value is not None}
-
-    def post(
-        self,
-        body: Any,
-        tenant: str = "alpha",
-        *,
-        path: str = SERVICE,
-        headers: dict[str, str | None] | None = None,
-        timeout: float = 30,
-    ) -> Answered:
-        """Call the service: bytes as they are, anything else as JSON; None takes a header out."""
-        content = body if isinstance(body, bytes) else json.dumps(body).encode()
-        sent: dict[str, str | None] = {
-            "content-type": "application/json",
-            "authorization": self.tenants[tenant].bearer(path),
-            "user-agent": "ZZPHI-agent",
-            "x-request-id": "ZZPHI-request",
-            "traceparent": "00-ZZPHI-trace",
-            "forwarded": "for=ZZPHI-forwarded",
-        }
-        named = {
-            name: value for name, value in (sent | (headers or {})).items() if value is not None
-        }
-        url = f"{self.url}{path}?x=ZZPHI-query"
-        with httpx2.Client(trust_env=False, timeout=timeout) as client:
-            request = client.build_request("POST", url, content=content, headers=named)
-            if "content-type" not in named:
-                request.headers.pop("content-type", None)
-            waited, began = self.waited_s(), time.monotonic()
-            response = client.send(request)
-            ended = time.monotonic()
-        if waited is not None:
-            waited = max((self.waited_s() or 0) - waited, 0)
-        answer = Answered(path, content, response, began, ended, waited)
-        self.answers.append(answer)
-        return answer
-
-    def get(self, path: str, **headers: str) -> httpx2.Response:
-        """Ask for something by GET."""
-        with httpx2.Client(trust_env=False, timeout=10) as client:
-            return client.get(self.url + path, headers=headers)
-
-    def log(self) -> list[dict[str, Any]]:
-        """The lines of the log."""
-        text = (self.home / "service.log").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-
-    def audited(self) -> list[dict[str, Any]]:
-        """The hooks in the audit."""
-        return hooks_in(self.folder / "store.db")
-
-    def network(self) -> list[list[str]]:
-        """What the process looked up and called: ``name`` or ``call``, host, port."""
-        text = (self.home / "network.log").read_text(encoding="utf-8")
-        return [json.loads(line) for line in text.splitlines()]
-
-    def waited_s(self) -> float | None:
-        """How long the service and this test waited for a processor; None if nobody knows."""
-        waited = 0
-        for process in (str(self.process.pid), "self"):
-            for thread in Path(f"/proc/{process}/task").glob("*/schedstat"):
-                try:
-                    on_processor, runnable, _ = map(int, thread.read_text().split())
-                except OSError:  # that thread has just ended
-                    continue
-                if process == "self" and not on_processor:
-                    return None
-                waited += runnable
-        return waited / 1e9 if waited else None
-
-    def memory_kb(self) -> int:
-        """The resident memory of the process."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text(encoding="utf-8")
-        found = re.search(r"VmRSS:\s+(\d+)", status)
-        assert found
-        return int(found[1])
-
-    def handles(self) -> int:
-        """How many files and sockets the process has open."""
-        return len(list(Path(f"/proc/{self.process.pid}/fd").iterdir()))
-
-
-class TimedFhir(FakeFhir):
-    """A FHIR server that knows when it was asked for what."""
-
-    def __init__(self, *args: Any, **how: Any) -> None:
-        super().__init__(*args, **how)
-        self.came: list[tuple[float, Request]] = []
-
-    async def _answer(self, exchange: Exchange) -> None:
-        self.came.append((time.monotonic(), exchange.request))
-        await super()._answer(exchange)
-
-
-def metric(service: Running, name: str, label: str) -> float:
-    """The sum of a metric over the labels that contain this one."""
-    lines = service.get("/metrics").text.splitlines()
-    return sum(
-        float(line.rpartition(" ")[2]) for line in lines if line.startswith(name) and label in line
-    )
-
-
-def hooks_in(store: Path) -> list[dict[str, Any]]:
-    """The hooks in the audit of a store."""
-    with closing(sqlite3.connect(store)) as database:
-        rows = database.execute("select record from audit where kind = 'hook' order by seq")
-        return [json.loads(record) for (record,) in rows]
+# A command and its environment, as something that contains them starts them.
+Start = Callable[[list[str], dict[str, str]], tuple[list[str], dict[str, str]]]
 
 
 def free_port() -> int:
@@ -309,22 +79,30 @@ def free_port() -> int:
     return port
 
 
+def as_it_is(command: list[str], environment: dict[str, str]) -> tuple[list[str], dict[str, str]]:
+    """A command that nothing contains."""
+    return command, environment
+
+
 @contextmanager
-def serving(folder: Path, port: int, settings: dict[str, str]) -> Iterator[subprocess.Popen[bytes]]:
+def serving(
+    folder: Path,
+    port: int,
+    settings: dict[str, str],
+    arguments: Sequence[str] = (),
+    start: Start = as_it_is,
+) -> Iterator[subprocess.Popen[bytes]]:
     """The service in a process of its own, configured by its environment."""
-    inherited = {name: value for name, value in os.environ.items() if name[:4] != "CDS_"}
-    inherited["PYTHONPATH"] = os.pathsep.join(
-        filter(None, (str(WATCHER), inherited.get("PYTHONPATH")))
+    command, environment = start(
+        [sys.executable, "-m", "cds_service.cli", "serve", "--port", str(port), *arguments],
+        surroundings(folder) | settings,
     )
-    inherited |= {"WATCHED_NETWORK": str(folder / "network.log"), "TMPDIR": str(folder / "tmp")}
-    (folder / "tmp").mkdir(exist_ok=True)
-    command = [sys.executable, "-m", "cds_service.cli", "serve", "--port", str(port)]
     with (
         (folder / "service.log").open("ab") as log,
         subprocess.Popen(
             command,
             cwd=folder,
-            env=inherited | settings,
+            env=environment,
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -332,7 +110,7 @@ def serving(folder: Path, port: int, settings: dict[str, str]) -> Iterator[subpr
     ):
         UNWATCHED.add(process.pid)
         try:
-            _wait_until_ready(port, process, folder / "service.log")
+            wait_until_ready(port, process, folder / "service.log")
             yield process
         finally:
             if process.poll() is None:
@@ -344,7 +122,19 @@ def serving(folder: Path, port: int, settings: dict[str, str]) -> Iterator[subpr
                 process.kill()
 
 
-def _wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+def surroundings(folder: Path) -> dict[str, str]:
+    """The environment of a process that is watched, without any setting of the service."""
+    inherited = {name: value for name, value in os.environ.items() if name[:4] != "CDS_"}
+    inherited["PYTHONPATH"] = os.pathsep.join(
+        filter(None, (str(WATCHER), inherited.get("PYTHONPATH")))
+    )
+    (folder / "tmp").mkdir(exist_ok=True)
+    places = {"WATCHED_NETWORK": str(folder / "network.log"), "TMPDIR": str(folder / "tmp")}
+    return inherited | places
+
+
+def wait_until_ready(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
+    """Wait until a service is ready, for as long as its process lives."""
     give_up = time.monotonic() + START_S
     with httpx2.Client(trust_env=False, timeout=5) as client:
         while process.poll() is None and time.monotonic() < give_up:
@@ -366,6 +156,7 @@ def settings_for(folder: Path, port: int, tenants: dict[str, Tenant]) -> dict[st
             "fhir_servers": [tenant.fhir],
         }
         | ({"jwks_url": tenant.jwks_url} if tenant.jwks_url else {"keys": [tenant.key.public]})
+        | ({"tenants": [*tenant.tenants]} if tenant.tenants else {})
         for tenant in tenants.values()
     ]
     (folder / "issuers.json").write_text(json.dumps({"issuers": issuers}), encoding="utf-8")
@@ -389,36 +180,62 @@ def today() -> date:
 
 
 @contextmanager
-def hospitals(folder: Path, today: date, **settings: str) -> Iterator[Running]:
+def hospitals(
+    folder: Path,
+    today: date,
+    *,
+    servers: Mapping[str, TimedFhir] = MappingProxyType({}),
+    fetched: Sequence[str] = (),
+    arguments: Sequence[str] = (),
+    start: Start = as_it_is,
+    **settings: str,
+) -> Iterator[Running]:
     """A service with two hospitals, whose invariants are not checked yet.
 
-    A third one, gamma, has its keys fetched; its FHIR server is that of the first.
+    A third one, gamma, has its keys fetched; its FHIR server is that of the first. Of the tokens
+    of a fourth, delta, those of one department are taken; its FHIR server is that of the second.
+
+    Args:
+        folder: for its files.
+        today: the day of the charts.
+        servers: FHIR servers of more hospitals, by their names.
+        fetched: names of more hospitals whose keys are fetched, each from an address of its own.
+        arguments: of the command.
+        start: what contains the process.
+        settings: others of the service.
     """
     canary = Canary()
-    fetched = Key("gamma-key")
-
-    async def keys_of_gamma(exchange: Exchange) -> None:
-        await exchange.answer(
-            200, json.dumps({"keys": [fetched.public]}).encode(), content_type="application/json"
-        )
-
+    charts = GoodAnswers(tuple(chart_of(PATIENT, today)))
     keys = TimedFhir(canary=canary)
-    keys.fails(lambda _: True, keys_of_gamma)
-    fhir = {name: TimedFhir(chart_of(PATIENT, today), canary=canary) for name in ("alpha", "beta")}
+    fhir = {name: TimedFhir(charts, canary=canary) for name in ("alpha", "beta")} | {**servers}
     with ExitStack() as stack:
         stack.enter_context(in_thread(canary, keys, *fhir.values()))
         tenants = {
             name: Tenant(name, Key(f"{name}-key"), server.base) for name, server in fhir.items()
         }
-        tenants["gamma"] = Tenant("gamma", fetched, fhir["alpha"].base, f"{keys.origin}/keys")
+        tenants["delta"] = Tenant("delta", Key("delta-key"), fhir["beta"].base, tenants=(LISTED,))
+        for name in ("gamma", *fetched):
+            key, path = Key(f"{name}-key"), "/keys" if name == "gamma" else f"/keys/{name}"
+            tenants[name] = Tenant(name, key, fhir["alpha"].base, keys.origin + path)
+            publish(keys, path, key.public)
         port = free_port()
         for tenant in tenants.values():
             tenant.public_url = f"http://127.0.0.1:{port}"
         environment = settings_for(folder, port, tenants) | settings
-        process = stack.enter_context(serving(folder, port, environment))
+        process = stack.enter_context(serving(folder, port, environment, arguments, start))
         found = Running(f"http://127.0.0.1:{port}", process, folder, tenants, fhir, keys, canary)
         found.deadline_s = float(environment["CDS_DEADLINE_SECONDS"])
         yield found
+
+
+def publish(server: FakeFhir, path: str, *keys: object) -> None:
+    """Let a server give this key set at a path from now on."""
+    body = json.dumps({"keys": keys}).encode()
+
+    async def give(exchange: Exchange) -> None:
+        await exchange.answer(200, body, content_type="application/json")
+
+    server.fails(lambda request: request.target == path, give)
 
 
 @pytest.fixture(scope="session")

@@ -47,10 +47,9 @@ async def in_process(
     with redirect_stderr(log):  # the logger keeps what it finds there
         app = create_app(
             Settings(
-                auth="none",
                 site_file=folder / "site.yaml",
                 database_url=SecretStr(f"sqlite:///{folder}/store.db"),
-                **settings,
+                **({"auth": "none"} | settings),
             ),
             now=now,
         )

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,22 +15,55 @@ import httpx2
 from typer.testing import CliRunner
 
 from cds_service.cli import app
-from tests.cases.conftest import SERVICE, Answered, Running, hospitals
+from tests.cases.conftest import (
+    SERVICE,
+    Answered,
+    Running,
+    free_port,
+    hospitals,
+    serving,
+    settings_for,
+)
 from tests.cases.invariants import watched
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
 
 @contextmanager
-def another(folder: Path, today: date, **settings: str) -> Iterator[Running]:
+def another(folder: Path, today: date, **how: Any) -> Iterator[Running]:
     """A service of one test's own; at the end its invariants are checked, as of any other."""
-    with hospitals(folder, today, **settings) as found, watched(found):
+    with hospitals(folder, today, **how) as found, watched(found):
         yield found
 
 
+def store_url(service: Running) -> str:
+    """The address of its store."""
+    return f"sqlite:///{service.folder}/store.db"
+
+
+def settings_again(service: Running) -> dict[str, str]:
+    """Those of another process on the same files, for callers who know the service as before."""
+    settings = settings_for(service.folder, 0, service.tenants)
+    return settings | {"CDS_PUBLIC_URL": service.tenants["alpha"].public_url}
+
+
+@contextmanager
+def started_again(service: Running) -> Iterator[Running]:
+    """Another process on the same files."""
+    port = free_port()
+    with serving(service.folder, port, settings_again(service)) as process:
+        yield replace(service, url=f"http://127.0.0.1:{port}", process=process)
+
+
 async def sent_at_once(
-    service: Running, tenant: str, hooks: Sequence[Any], *, pace_s: float = 0, at_a_time: int = 1000
+    service: Running,
+    tenant: str,
+    hooks: Sequence[Any],
+    *,
+    pace_s: float = 0,
+    at_a_time: int = 1000,
+    bearer: Callable[[], str] | None = None,
 ) -> list[tuple[int, float]]:
     """Status and seconds of hooks that are sent without waiting for the answers before.
 
@@ -39,7 +73,9 @@ async def sent_at_once(
         hooks: what is sent.
         pace_s: one is sent each so many seconds.
         at_a_time: at most so many are without an answer.
+        bearer: makes the token of each; a good one unless given.
     """
+    bearer = bearer or service.tenants[tenant].bearer
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     path = service.url + SERVICE
     places = asyncio.Semaphore(at_a_time)
@@ -50,7 +86,7 @@ async def sent_at_once(
             async with places:
                 headers = {
                     "content-type": "application/json",
-                    "authorization": service.tenants[tenant].bearer(),
+                    "authorization": bearer(),
                 }
                 body = json.dumps(hook).encode()
                 sent = time.monotonic()

@@ -21,6 +21,7 @@ from cds_service.errors import CdsServiceError
 from cds_service.knowledge import load_knowledge
 from cds_service.record.tables import default_root
 from cds_service.serving import serve_service
+from cds_service.trial.load import DEFAULT_TRIAL
 from cds_service.trust.approval import new_key, sign
 from tests.cases.conftest import (
     FEEDBACK,
@@ -227,9 +228,19 @@ OPEN = {"CDS_AUTH": "none"}
         (OPEN | {"CDS_FHIR_SERVERS": "http://fhir.example.org"}, "127.0.0.1", "CDS_FHIR_SERVERS"),
         (OPEN | {"CDS_PUBLIC_URL": "http://cds.example.org"}, "127.0.0.1", "CDS_PUBLIC_URL"),
         (OPEN | {"CDS_SITE_FILE": "none.yaml"}, "127.0.0.1", "none.yaml"),
+        (OPEN | {"CDS_AUTH_DISCOVERY": "required"}, "127.0.0.1", "CDS_AUTH_DISCOVERY"),
+        (OPEN | {"CDS_PUBLIC_URL": "https://cds.example.org"}, "127.0.0.1", "CDS_PUBLIC_URL"),
+        (OPEN | {"CDS_FHIR_SERVERS": "http://127.0.0.1.evil.example/r4"}, "127.0.0.1",
+         "CDS_FHIR_SERVERS"),
+        (OPEN | {"CDS_DATABASE_URL": "postgresql+psycopg://cds:ZZPHI@db/cds"}, "127.0.0.1",
+         "CDS_HASH_KEY_FILE"),
+        (OPEN | {"CDS_APPROVAL_KEYS": "keys.json"}, "127.0.0.1", "CDS_APPROVAL_FILE"),
+        (OPEN | {"CDS_CANDIDATE_TRIAL_FILE": str(DEFAULT_TRIAL)}, "127.0.0.1",
+         "CDS_CANDIDATE_TRIAL_FILE"),
     ],
     ids=["no-issuers", "unknown", "no-number", "no-web-address", "strangers", "both",
-         "plain-http", "plain-public", "no-file"],
+         "plain-http", "plain-public", "no-file", "discovery", "public", "looks-local",
+         "no-hash-key", "no-approval", "same-trial"],
 )  # fmt: skip
 def test_a_configuration_that_is_wrong(
     tmp_path: Path,

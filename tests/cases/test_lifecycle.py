@@ -1,16 +1,10 @@
-"""Load, start and end, clocks, versions, and a store or a neighbour that fails.
-
-Two of these cases need the front of the service, its container or a database of its own, and are
-executed elsewhere: docs/cases.md says where.
-"""
+"""The end of a process, a store that fails, clocks, limits, and requests of two lengths."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import socket
-import subprocess
 import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
@@ -19,86 +13,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.cases.conftest import DEADLINE_S, SERVICE, Running, metric
+from tests.cases.conftest import SERVICE, Running, metric
 from tests.cases.inside import in_process, report_of, status_in
-from tests.cases.invariants import MARGIN_S
-from tests.cases.others import another, sent_at_once
+from tests.cases.others import another
 from tests.cases.sent import CELLS, chart, lab, prefetch
 from tests.cases.test_feedback import locked
 from tests.faults.fault_book import hang
 
 if TYPE_CHECKING:
     from tests.faults.fake_fhir import Exchange
-
-# A request may stand in the queue of a busy machine before the service sees it.
-BUSY_S = 3.0
-
-
-def cpu_s(process: subprocess.Popen[bytes]) -> float:
-    """The time that a process has had of a processor."""
-    fields = Path(f"/proc/{process.pid}/stat").read_text(encoding="ascii").rpartition(")")[2]
-    user, system = fields.split()[11:13]
-    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
-
-
-@pytest.mark.case("LOD-01")
-def test_the_cost_of_a_hook(tmp_path: Path, today: date) -> None:
-    """400 hooks, eight at a time, with all of the chart sent along: none fails, memory is flat.
-
-    How long an answer takes depends on what else this machine does; the time that it costs of a
-    processor does not. 50 hooks a second of 15 ms each leave a quarter of one processor free, so
-    that none has to wait. The rate and its p95 are measured by the benchmarks, on an idle machine.
-    """
-    with another(tmp_path, today, CDS_DEADLINE_SECONDS="5") as service:
-        sent = {"prefetch": prefetch(chart()), "fhirServer": None, "fhirAuthorization": None}
-        hooks = [service.hook(**sent) for _ in range(440)]
-        asyncio.run(sent_at_once(service, "alpha", hooks[:40], at_a_time=8))
-        memory, used = service.memory_kb(), cpu_s(service.process)
-
-        answers = asyncio.run(sent_at_once(service, "alpha", hooks[40:], at_a_time=8))
-
-        used = (cpu_s(service.process) - used) / len(answers)
-        grown = service.memory_kb() - memory
-        audited = {record["hookInstance"] for record in service.audited()}
-
-    assert {200} == {status for status, _ in answers}
-    assert {hook["hookInstance"] for hook in hooks} == audited
-    assert used < 0.015
-    assert sorted(taken for _, taken in answers)[-5] < 5 + MARGIN_S
-    assert grown < 30 * 1024
-
-
-@pytest.mark.case("LOD-02")
-def test_a_hospital_whose_server_hangs(tmp_path: Path, today: date) -> None:
-    """It fills its own share and is turned away; the other is answered as ever; then it recovers.
-
-    The other sends its charts along: how fast this test's own FHIR server is beside 200 hooks is
-    no matter of the service. That the reads of the other are complete as well is tested in
-    tests/faults/test_isolation.py.
-    """
-    with another(tmp_path, today) as service:
-        alpha = service.fhir["alpha"]
-        alpha.fails(lambda _: True, hang)
-        sent = {"prefetch": prefetch(chart()), "fhirServer": None, "fhirAuthorization": None}
-
-        async def both() -> tuple[list[tuple[int, float]], list[tuple[int, float]]]:
-            slow = sent_at_once(service, "alpha", [service.hook() for _ in range(200)], pace_s=0.02)
-            fast = [service.hook("beta", **sent) for _ in range(20)]
-            return await asyncio.gather(slow, sent_at_once(service, "beta", fast, pace_s=0.2))
-
-        slow, fast = asyncio.run(both())
-        during = service.post(service.hook()).response.status_code
-        alpha.recovers()
-        give_up = time.monotonic() + 15
-        while service.post(service.hook()).response.status_code != 200:
-            assert time.monotonic() < give_up
-            time.sleep(0.5)
-
-    assert {412, 503} >= {status for status, _ in slow}
-    assert max(taken for _, taken in slow) < DEADLINE_S + BUSY_S
-    assert [200] * 20 == [status for status, _ in fast]
-    assert sorted(taken for _, taken in fast)[10] < DEADLINE_S / 2
-    assert 412 == during
 
 
 @pytest.mark.case("LOD-04")

@@ -17,6 +17,7 @@ import pytest
 
 from tests.cases.conftest import (
     FEEDBACK,
+    LISTED,
     SERVICE,
     Running,
     free_port,
@@ -279,6 +280,28 @@ def test_the_same_token_to_two_workers_and_after_a_restart(
         call(restarted)
 
     assert [200, 401, 401, 401] == statuses
+
+
+@pytest.mark.case("JWT-14")
+@pytest.mark.parametrize(
+    "said", ["cardiology", "ONCOLOGY", f"{LISTED} ", "", [LISTED], None], ids=str
+)
+def test_a_tenant_that_is_not_listed(unread: Running, said: Any) -> None:
+    """Of an issuer whose tenants are listed, a token of another one or of none shows nobody."""
+    bearer = unread.tenants["delta"].bearer(tenant=said)
+
+    check_refused(unread, bearer, "tenant", tenant="delta")
+
+
+@pytest.mark.case("JWT-14")
+def test_a_tenant_that_is_listed(service: Running) -> None:
+    """Is served with the same issuer's token."""
+    bearer = service.tenants["delta"].bearer(tenant=LISTED)
+    alone = {"prefetch": prefetch(chart()), "fhirServer": None, "fhirAuthorization": None}
+
+    answer = service.post(service.hook("delta", **alone), headers={"authorization": bearer})
+
+    assert 200 == answer.response.status_code
 
 
 @pytest.mark.case("JWT-15")

@@ -62,9 +62,8 @@ def read_all(connection: socket.socket) -> bytes:
     return said
 
 
-@pytest.fixture(scope="session")
 def nginx() -> str:
-    """Where nginx is."""
+    """Where nginx is; without one the test is skipped, and fails in CI."""
     found = shutil.which("nginx") or shutil.which("nginx", path="/usr/sbin")
     if found is None:
         reason = "the front proxy is tested with a real nginx (Debian: apt-get install nginx-light)"
@@ -75,16 +74,39 @@ def nginx() -> str:
 
 
 @pytest.fixture(scope="session")
-def proxy(nginx: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
+def proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Proxy]:
     """The proxy, before a server that keeps what it is asked and answers with 200."""
+    program = nginx()
     requests: list[tuple[str, str, dict[str, str], bytes]] = []
-    with _recording(requests) as upstream:
-        directory = tmp_path_factory.mktemp("nginx")
-        certificate, key = self_signed(directory, NAME)
-        port = free_port()
-        _write(directory, port, upstream, certificate, key)
-        with _running(nginx, directory, port):
-            yield Proxy(port, certificate, requests, directory / "access.log")
+    with (
+        _recording(requests) as upstream,
+        proxied(program, tmp_path_factory.mktemp("nginx"), upstream, requests) as found,
+    ):
+        yield found
+
+
+@contextmanager
+def proxied(
+    program: str,
+    directory: Path,
+    upstream: int,
+    requests: list[tuple[str, str, dict[str, str], bytes]] | None = None,
+) -> Iterator[Proxy]:
+    """The proxy before a port of this machine.
+
+    Args:
+        program: nginx.
+        directory: for its files.
+        upstream: the port.
+        requests: what comes there, as far as somebody keeps it.
+    """
+    certificate, key = self_signed(directory, NAME)
+    port = free_port()
+    _write(directory, port, upstream, certificate, key)
+    with _running(program, directory, port):
+        yield Proxy(
+            port, certificate, [] if requests is None else requests, directory / "access.log"
+        )
 
 
 def free_port() -> int:

@@ -1,13 +1,11 @@
 """The service as a container runs it: no root, no capability, and nothing that can be written.
 
-A mount namespace stands for the container: everything is mounted read-only but the working
-directory and an empty ``/tmp``.
+What is asked of it there as well, by an EHR with tokens: tests/cases/test_container.py.
 """
 
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,55 +17,17 @@ import httpx2
 import pytest
 
 from tests.deploy.conftest import free_port
+from tests.deploy.sandbox import contained, permitted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-
-# The working directory is mounted where a container has it too, for the test's own is below /tmp.
-_CONTAINER = """
-set -eu
-mount --bind "$1" /mnt
-case $2 in
-/root/*)  # a Python in a home directory that nobody else may enter
-    mount --bind "$2" /media
-    mount -t tmpfs -o mode=755 tmpfs /root
-    mkdir -p "$2"
-    mount --bind /media "$2"
-    ;;
-esac
-mount -t tmpfs -o size=64m,mode=1777 tmpfs /tmp
-awk '{print $5}' /proc/self/mountinfo | while read -r point; do
-    case $point in
-    /mnt | /tmp | /proc* | /sys* | /dev*) ;;
-    *) mount -o remount,bind,ro "$point" 2>/dev/null || true ;;
-    esac
-done
-cd /mnt
-if touch /var/tmp/x 2>/dev/null; then echo 'not read-only' >&2; exit 1; fi
-shift 2
-exec setpriv --reuid 10001 --regid 10001 --clear-groups --bounding-set=-all --inh-caps=-all \
-    --no-new-privs "$@"
-"""
-_TOOLS = ("unshare", "setpriv", "mount")
-
-
-def _permitted() -> bool:
-    if not all(shutil.which(tool) for tool in _TOOLS):
-        return False
-    tried = subprocess.run(
-        ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"],  # noqa: S607
-        capture_output=True,
-        check=False,
-    )
-    return tried.returncode == 0
 
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
     """The working directory."""
     directory = tmp_path / "state"
-    directory.mkdir(mode=0o700)
-    os.chown(directory, 10001, 10001)
+    directory.mkdir()
     return directory
 
 
@@ -79,15 +39,10 @@ def service(state: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
         f"from cds_service.serving import serve_service; serve_service('127.0.0.1', {port}, 2)"
     )
     inherited = {name: value for name, value in os.environ.items() if name[:4] != "CDS_"}
-    settings = {"CDS_AUTH": "none", "PYTHONDONTWRITEBYTECODE": "1", "HOME": "/nonexistent"}
-    root = str(Path(__file__).resolve().parents[2])
-    container = ["unshare", "--mount", "--propagation", "private", "sh", "-c", _CONTAINER, "sh"]
-    with subprocess.Popen(
-        [*container, str(state), sys.base_prefix, sys.executable, "-c", program],
-        env=inherited | settings | {"PYTHONPATH": root},
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
+    command, environment = contained(
+        state, [sys.executable, "-c", program], inherited | {"CDS_AUTH": "none"}
+    )
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         base = f"http://127.0.0.1:{port}"
         try:
             for _ in range(600):
@@ -105,7 +60,7 @@ def service(state: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
 
 
 @pytest.mark.may_skip("needs root and mount namespaces, which a container may not give")
-@pytest.mark.skipif(not _permitted(), reason="needs root, unshare, setpriv and mount namespaces")
+@pytest.mark.skipif(not permitted(), reason="needs root, unshare, setpriv and mount namespaces")
 def test_a_read_only_container(service: tuple[subprocess.Popen[str], str], state: Path) -> None:
     """It starts, answers, keeps its audit, and ends, and writes only where it may."""
     process, base = service

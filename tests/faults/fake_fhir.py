@@ -129,9 +129,14 @@ def head(status: int, headers: Iterable[tuple[str, str]]) -> bytes:
 
 
 class Canary:
-    """A server that nobody may call. It counts connections, and answers like a FHIR server."""
+    """A server that nobody may call. It counts connections, and answers like a FHIR server.
 
-    def __init__(self) -> None:
+    Args:
+        port: to listen on; 0 for any.
+    """
+
+    def __init__(self, port: int = 0) -> None:
+        self._port = port
         self.connections = 0
         self.heard: list[bytes] = []
         self._server: asyncio.Server | None = None
@@ -147,7 +152,7 @@ class Canary:
         return f"{HOST}:{_port(self._server)}"
 
     async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._sing, HOST, 0)
+        self._server = await asyncio.start_server(self._sing, HOST, self._port)
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -192,6 +197,7 @@ class FakeFhir:
         resources: what it holds; or answers that several servers share.
         canary: where it may try to lead a client.
         tls: to speak TLS.
+        host: the address to listen on.
         port: to listen on; 0 for any.
 
     ``known_as`` is the origin by which clients know it, where a proxy stands in front.
@@ -203,9 +209,11 @@ class FakeFhir:
         *,
         canary: Canary | None = None,
         tls: ssl.SSLContext | None = None,
+        host: str = HOST,
         port: int = 0,
     ) -> None:
         self.canary = canary
+        self.host = host
         self.known_as: str | None = None
         self.requests: list[Request] = []
         self.connections = 0
@@ -222,7 +230,7 @@ class FakeFhir:
     @property
     def origin(self) -> str:
         """Its address without a path."""
-        return self.known_as or f"{'https' if self._tls else 'http'}://{HOST}:{self.port}"
+        return self.known_as or f"{'https' if self._tls else 'http'}://{self.host}:{self.port}"
 
     @property
     def base(self) -> str:
@@ -249,7 +257,7 @@ class FakeFhir:
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(
-            self._serve, HOST, self._port, ssl=self._tls, limit=_LONGEST_HEAD
+            self._serve, self.host, self._port, ssl=self._tls, limit=_LONGEST_HEAD
         )
         return self
 
