@@ -72,7 +72,9 @@ async def _chart(request: Request, opened: OpenChart, searches: SearchPlan) -> C
 
 
 def _file(request: Request) -> Chart:
-    name = request.bundle or "-"
+    name = request.bundle
+    if not name:
+        raise InputError("the name of the file is empty")
     if name == "-":
         return read_chart_file(sys.stdin.buffer.read(), request.patient, name="standard input")
     path = Path(name)

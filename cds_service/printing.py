@@ -98,7 +98,7 @@ def _print_status(report: Report, status: Status, console: Console) -> None:
 
 def _said(result: CriterionResult) -> Text:
     parts = [result.summary, *result.advisories]
-    if result.valid_through is not None:
+    if result.valid_through is not None and result.status in ("met", "not_applicable"):
         parts.append(f"holds through {result.valid_through}")
     if result.eligible_from is not None:
         parts.append(f"can be met from {result.eligible_from}")

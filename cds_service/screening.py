@@ -7,7 +7,9 @@ from datetime import date, tzinfo
 from decimal import Decimal
 from typing import Literal
 
-from cds_service.criteria.attest import Attestation
+import msgspec
+
+from cds_service.criteria.attest import Attestation, not_yet_given
 from cds_service.criteria.clock import Clock
 from cds_service.criteria.evaluate import Evaluator
 from cds_service.criteria.finding import SiteFacts
@@ -117,7 +119,10 @@ class OpenChart:
 
     def report(self, chart: Chart, attestations: Sequence[Attestation] = ()) -> Report:
         """The report on a chart that was read as far as it could be."""
-        return self._evaluator.evaluate(self._record(chart), self._as_of, attestations)
+        record = self._record(chart)
+        if issues := not_yet_given(attestations, self._as_of):
+            record = msgspec.structs.replace(record, issues=(*record.issues, *issues))
+        return self._evaluator.evaluate(record, self._as_of, attestations)
 
     def report_by(self, other: Screener, chart: Chart) -> Report:
         """The report of another trial, or another version of it, on the same chart.

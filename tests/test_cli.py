@@ -120,6 +120,11 @@ def test_a_file_that_cannot_be_opened_is_refused(run: Run, tmp_path: Path) -> No
     refused(run("evaluate", tmp_path), "Is a directory")
 
 
+def test_a_file_without_a_name_is_refused(run: Run, base: Path) -> None:
+    """Standard input is read where it is asked for, not for an empty variable of a script."""
+    refused(run("evaluate", "", stdin=base.read_bytes()), "the name of the file is empty")
+
+
 def test_one_of_several_patients_must_be_chosen(run: Run, tmp_path: Path) -> None:
     """And must be one of them."""
     two = chart()
@@ -330,6 +335,7 @@ SIGNED = "- {criterion: consent, answer: met, by: Practitioner/9, on: 2026-11-20
         (SIGNED.replace("consent", "mood"), "mood"),
         (SIGNED.replace("answer: met", "answer: maybe"), "answer"),
         (SIGNED.replace("2026-11-20", "2026-13-20"), "attest.yaml"),
+        (SIGNED.replace("Practitioner/9", "' '"), "by is empty"),
         (SIGNED.replace("2026-11-20", "lately"), "on"),
         (SIGNED.replace("by: Practitioner/9, ", ""), "by"),
         (SIGNED.replace("by:", "who: x, by:"), "who"),

@@ -112,7 +112,8 @@ def _change(result: CriterionResult, words: DetailWords) -> str:
         return words.time_unknown if known is None else words.time.format(date=known)
     if result.change is not None:
         return words.new_data if result.change == "new_data" else words.permanent
-    through = result.valid_through
+    # How long something is open says nothing; how long it is settled does.
+    through = result.valid_through if result.status in ("met", "not_applicable") else None
     return "" if through is None else words.valid_through.format(date=through)
 
 

@@ -90,11 +90,17 @@ def _open(report: Report, words: SummaryWords) -> list[str]:
     outdated = [one for one in missing if one.finding in words.outdated_findings]
     parts = []
     if missing and len(missing) > len(outdated[:1]):
-        parts.append(_counted(missing, words.missing))
+        parts.append(_missing(missing, words))
     parts += [words.outdated.format(title=_title(one)) for one in outdated[:1]]
     if confirm:
         parts.append(_counted(confirm, words.confirm))
     return parts or [_validity(report, words)]
+
+
+def _missing(results: list[CriterionResult], words: SummaryWords) -> str:
+    if len(results) == 1 and results[0].finding not in words.undecided_unless:
+        return words.undecided.format(title=_title(results[0]))
+    return _counted(results, words.missing)
 
 
 def _counted(results: list[CriterionResult], words: Counted) -> str:

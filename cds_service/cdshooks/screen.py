@@ -109,7 +109,7 @@ class HookScreening:
                 patient_id,
                 deadline,
                 opened.relevant,
-                read_prefetch(hook.prefetch or {}, self._plan, patient_id),
+                read_prefetch(hook.prefetch or {}, self._plan, patient_id, hook.fhir_server),
                 no_server=NO_SERVER if hook.fhir_server is None else UNLISTED_SERVER,
             )
         with self._tracing.span("evaluate"):

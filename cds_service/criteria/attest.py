@@ -17,6 +17,7 @@ import msgspec
 from cds_service.criteria.clock import Clock
 from cds_service.criteria.settle import Judgement
 from cds_service.errors import InputError
+from cds_service.record.model import DataIssue
 from cds_service.trial.schema import CriterionSpec, Trial
 
 
@@ -48,6 +49,8 @@ def read_attestations(content: Any, trial: Trial) -> tuple[Attestation, ...]:
     except msgspec.ValidationError as error:
         raise InputError(f"attestations: {error}") from error
     for one in found:
+        if not one.by.strip():
+            raise InputError(f"attestations: {one.criterion}: by is empty")
         if trial.criterion(one.criterion) is None:
             raise InputError(f"attestations: no criterion {one.criterion!r} in {trial.id}")
     return found
@@ -72,6 +75,19 @@ def load_attestations(path: Path | None, trial: Trial, read_yaml: Any) -> tuple[
         return read_attestations(read_yaml(text), trial)
     except InputError as error:
         raise InputError(f"attestation file {path}: {error}") from error
+
+
+def not_yet_given(attestations: Sequence[Attestation], day: date) -> tuple[DataIssue, ...]:
+    """Answers that are dated after the day: left out, and told."""
+    return tuple(
+        DataIssue(
+            "future-date",
+            one.by,
+            f"attestation of {one.criterion} as {one.answer}: dated {one.on}, after {day}",
+        )
+        for one in attestations
+        if one.on > day
+    )
 
 
 class Attested(msgspec.Struct, frozen=True):

@@ -6,9 +6,10 @@ or a total of cells times a share.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from itertools import product
+from math import prod
 
 import msgspec
 
@@ -18,6 +19,9 @@ from cds_service.trial.rules import Derivation
 
 Window = Callable[[Sequence[str]], Sequence[Result]]
 _PERCENT = Decimal(1) / Decimal(100)
+# Of one time; more results of each part than a laboratory repeats make that many counts.
+MOST_COUNTS = 256
+TOO_MANY = "there are too many results of one sampling time"
 
 
 class Derived(msgspec.Struct, frozen=True):
@@ -41,32 +45,80 @@ def derived_counts(derivations: Sequence[Derivation], window: Window) -> list[De
         derivations: the ways, the best first.
         window: gives the results of some concepts that are recent enough.
     """
-    sampled = [
-        (derivation, parts)
-        for derivation in derivations
-        for parts in _sampling_times(derivation, window)
-    ]
-    anchors = {id(one) for one in newest(parts[0] for _, parts in sampled)}
-    latest = [(way, parts) for way, parts in sampled if id(parts[0]) in anchors]
-    return [_count(way, parts) for way, parts in latest if way is latest[0][0]]
+    pools = [_Pools(way, _parts(way, window)) for way in derivations]
+    anchored = [(one, anchor) for one in pools for anchor in one.anchors()]
+    latest = {id(anchor) for anchor in newest(anchor for _, anchor in anchored)}
+    of_the_time = [(one, anchor) for one, anchor in anchored if id(anchor) in latest]
+    if not of_the_time:
+        return []
+    best = of_the_time[0][0]
+    return best.counts([anchor for one, anchor in of_the_time if one is best])
 
 
-def _sampling_times(derivation: Derivation, window: Window) -> list[tuple[Result, ...]]:
-    """Every combination of one result for each part, all of one sampling time."""
-    wanted = [*([derivation.total] if derivation.total else []), *derivation.sum_of]
-    pools = [
+def _parts(way: Derivation, window: Window) -> list[list[Result]]:
+    wanted = [*([way.total] if way.total else []), *way.sum_of]
+    return [
         [one for one in window(concepts) if one.state is not ResultState.EMPTY]
         for concepts in wanted
     ]
-    found: list[tuple[Result, ...]] = []
-    for anchor in pools[0]:
-        matching = [[one for one in pool if _same_sampling(anchor, one)] for pool in pools[1:]]
-        found.extend((anchor, *others) for others in product(*matching))
-    return found
 
 
-def _same_sampling(one: Result, other: Result) -> bool:
-    return bool(set(one.sampled) & set(other.sampled))
+class _Pools:
+    """The results of each part; those of the first tell the sampling times."""
+
+    def __init__(self, way: Derivation, parts: Sequence[Sequence[Result]]) -> None:
+        self._way = way
+        self._first, *others = parts
+        self._others = [_BySampling(one) for one in others]
+
+    def anchors(self) -> list[Result]:
+        """The results of the first part for which there is one of each other."""
+        return [one for one in self._first if all(pool.most(one) for pool in self._others)]
+
+    def counts(self, anchors: Sequence[Result]) -> list[Derived]:
+        """The counts with some of the anchors, or one that cannot be used where there are many."""
+        if self._most(anchors) > MOST_COUNTS:
+            anchors = _different(anchors)
+            self._others = [_BySampling(_different(pool.results)) for pool in self._others]
+        if self._most(anchors) > MOST_COUNTS:
+            some = (anchors[0], *(pool.of(anchors[0])[0] for pool in self._others))
+            return [Derived(some, None, TOO_MANY)]
+        return [
+            _count(self._way, (anchor, *others))
+            for anchor in anchors
+            for others in product(*(pool.of(anchor) for pool in self._others))
+        ]
+
+    def _most(self, anchors: Iterable[Result]) -> int:
+        return sum(prod(pool.most(one) for pool in self._others) for one in anchors)
+
+
+class _BySampling:
+    """Results by the times and specimens of their sampling."""
+
+    def __init__(self, results: Sequence[Result]) -> None:
+        self.results = results
+        self._places: dict[str, list[int]] = {}
+        for place, one in enumerate(results):
+            for name in set(one.sampled):
+                self._places.setdefault(name, []).append(place)
+
+    def most(self, one: Result) -> int:
+        """How many may share the sampling of a result; some may be counted twice."""
+        return sum(len(self._places.get(name, ())) for name in set(one.sampled))
+
+    def of(self, one: Result) -> list[Result]:
+        """Those that share the sampling of a result, in their order."""
+        places = {place for name in one.sampled for place in self._places.get(name, ())}
+        return [self.results[place] for place in sorted(places)]
+
+
+def _different(results: Iterable[Result]) -> list[Result]:
+    """One of each value; another one of the same sampling would make the same count."""
+    kept: dict[object, Result] = {}
+    for one in results:
+        kept.setdefault((one.state, one.amount, one.problem, frozenset(one.sampled)), one)
+    return [*kept.values()]
 
 
 def _count(derivation: Derivation, parts: tuple[Result, ...]) -> Derived:

@@ -52,6 +52,20 @@ class Standing(msgspec.Struct, frozen=True):
                 held = judged
         return held
 
+    def ends(self) -> date | None:
+        """The day on which the status is another one with no new data; None where none is known."""
+        now = self.now.judgement.status
+        return next((day for day, later in self.later if later.status != now), None)
+
+    def cured(self) -> date | None:
+        """The day from which nothing stands against the patient.
+
+        Where a date is vague, the status is unknown for some days before; these cure nothing.
+        """
+        against = (self.now.judgement.status, "unknown")
+        cured = (day for day, later in self.later if later.status not in against)
+        return next(cured, self.ends())
+
 
 class _Sitting(msgspec.Struct, frozen=True):
     """One evaluation: a record, the day that is asked about, and what may be spent on it."""
@@ -154,9 +168,7 @@ class Evaluator:
         judged = now.judgement
         finding = judged.finding
         facts = () if now.by is not None and judged.reason else finding.facts
-        status_ends = next(
-            (day for day, later in standing.later if later.status != judged.status), None
-        )
+        status_ends = standing.ends()
         return CriterionResult(
             id=spec.id,
             kind=spec.kind,
@@ -166,10 +178,8 @@ class Evaluator:
             summary=self._summary(spec, now),
             title=spec.title,
             advisories=self._advisories(spec, judged),
-            valid_through=status_ends - _DAY
-            if status_ends is not None and judged.status in ("met", "not_applicable")
-            else None,
-            eligible_from=status_ends if judged.change == "time" else None,
+            valid_through=None if status_ends is None else status_ends - _DAY,
+            eligible_from=standing.cured() if judged.change == "time" else None,
             evidence=self._evidence(facts, now),
             missing=self._missing(spec, judged),
             finding=judged.reason or finding.outcome,
@@ -327,15 +337,16 @@ def _outlook(standings: Sequence[Standing], as_of: date) -> tuple[Segment, ...]:
 
 
 def _future(record: Record, as_of: date) -> list[DataIssue]:
-    """Facts dated after the day: left out, and told."""
+    """Facts dated after the day, and a birth: left out, and told."""
     facts: tuple[Fact, ...] = (
         *record.results, *record.exposures, *record.diagnoses, *record.procedures,
-        *record.scans, *record.reports, *record.adverse_events,
+        *record.scans, *record.reports, *record.adverse_events, *record.consents,
     )  # fmt: skip
+    dated = ((fact.source.reference, fact.when) for fact in facts)
     return [
-        DataIssue("future-date", fact.source.reference, f"dated {fact.when.shown()}, after {as_of}")
-        for fact in facts
-        if fact.when is not None and not fact.when.unreadable and fact.when.first > as_of
+        DataIssue("future-date", reference, f"dated {when.shown()}, after {as_of}")
+        for reference, when in ((record.patient.reference, record.patient.birth), *dated)
+        if when is not None and not when.unreadable and when.first > as_of
     ]
 
 

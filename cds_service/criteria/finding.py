@@ -55,6 +55,8 @@ class Finding(msgspec.Struct):
         phrases: advisories, as (key into the criterion's phrases, values).
         stands: it holds whatever else the record may contain (a drug once given).
         always: it holds even where reads failed (a sentence that is never an obstacle).
+        proofs: types of resources of which any one that was read to its end proves it, whatever is
+            unread of the others.
         lacks: the concepts whose values would settle it; None for whatever settles the criterion.
     """
 
@@ -64,7 +66,13 @@ class Finding(msgspec.Struct):
     phrases: tuple[tuple[str, dict[str, str]], ...] = ()
     stands: bool = False
     always: bool = False
+    proofs: frozenset[str] = frozenset()
     lacks: tuple[str, ...] | None = None
+
+
+def types_of(facts: Iterable[Fact]) -> frozenset[str]:
+    """The types of the resources that facts are from."""
+    return frozenset(fact.source.reference.partition("/")[0] for fact in facts)
 
 
 class Context(msgspec.Struct):

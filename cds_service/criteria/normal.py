@@ -1,7 +1,8 @@
 """The upper limit of normal of a result.
 
 Source: the ``bilirubin`` rule and detail 33: the result's own reference range (type normal or none
-given; where several, the one that fits age and sex), else the site's configured limit.
+given; where several, the one that fits age and sex), else the site's configured limit. One that is
+for another age or sex is not this patient's, also where it is the only one.
 """
 
 from __future__ import annotations
@@ -20,8 +21,7 @@ def upper_limit(result: Result, quantity: str | None, context: Context) -> Decim
         quantity: name under which the site may configure a limit.
     """
     ranges = [one for one in result.ranges if one.normal and (one.doubtful or one.high is not None)]
-    if len(ranges) > 1:
-        ranges = [one for one in ranges if _fits(one, context)]
+    ranges = [one for one in ranges if _fits(one, context)]
     if any(one.doubtful for one in ranges):
         return None
     highs = {

@@ -8,7 +8,7 @@ could overturn. Sources: "Time" (partial dates), details 1, 5 and 34 of the elig
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from itertools import product
 from typing import Any
@@ -165,6 +165,7 @@ def _round(question: _Question, view: View, first: Judgement) -> list[Judgement]
         return None
     loose, judged = dict(view.loose), [first]
     births = _births(view)
+    still = _still_births(view)
     if _case_count(loose.values(), births, view) > MOST_CASES:
         narrowed = _deciding(question, view)
         if narrowed is None:
@@ -176,8 +177,23 @@ def _round(question: _Question, view: View, first: Judgement) -> list[Judgement]
         return None
     for settled, birth in _cases(loose, births, view):
         tried = View(question.index, Clock(view.clock.today), settled, birth)
-        judged.append(question.judge(tried))
+        judged.append(_in_case(question, tried, settled, moving=birth not in still))
         _learn(view, tried)
+    return judged
+
+
+def _in_case(
+    question: _Question, tried: View, settled: Mapping[int, Settled], *, moving: bool = False
+) -> Judgement:
+    """What is judged in one case.
+
+    What is possible changes when the first or the last day of an interval leaves a window, or a day
+    beside another fact does. A day next to today's window would name tomorrow, and tomorrow the day
+    after: the whole outlook, day by day, for nothing.
+    """
+    judged = question.judge(tried)
+    if moving or any(one.moving for one in settled.values()):
+        judged.flips = set()
     return judged
 
 
@@ -211,7 +227,10 @@ def _deciding(question: _Question, view: View) -> tuple[dict[int, Fact], list[Ju
                 View(question.index, Clock(view.clock.today), others | {key: case})
                 for case in cases
             ]
-            found = [question.judge(tried) for tried in views]
+            found = [
+                _in_case(question, tried, {key: case})
+                for tried, case in zip(views, cases, strict=True)
+            ]
             said = [(one.finding.outcome, _rests_on(one.finding)) for one in found]
             rested.update(*(references for _, references in said))
             if len(set(said)) > 1:
@@ -236,12 +255,38 @@ def _births(view: View) -> Sequence[date | None]:
     return _days_that_matter(known.first, known.last, view)
 
 
+def _still_births(view: View) -> set[date | None]:
+    """Those of them that do not depend on the day that is asked about."""
+    known = view.patient.birth
+    if not view.vague_birth or known is None:
+        return {None}
+    return {*_fixed_days(known.first, known.last, view)}
+
+
 def _days_that_matter(first: date, last: date, view: View) -> tuple[date, ...]:
     """The days of an interval on which a comparison can turn, both ends included."""
-    days = {first, last, *_days_apart(first, last, view)}
-    for other in view.exact_days | view.clock.windows:
-        days.update(day for day in (other - _DAY, other, other + _DAY) if first <= day <= last)
-    return tuple(sorted(days))
+    fixed = _fixed_days(first, last, view)
+    return tuple(sorted(fixed | _near(view.clock.windows, first, last)))
+
+
+def _fixed_days(first: date, last: date, view: View) -> set[date]:
+    """Those of them that do not depend on the day that is asked about."""
+    return {
+        first,
+        last,
+        *_days_apart(first, last, view),
+        *_near(view.exact_days, first, last),
+    }
+
+
+def _near(others: Iterable[date], first: date, last: date) -> set[date]:
+    """The days of an interval that are some other day, or next to it."""
+    return {
+        day
+        for other in others
+        for day in (other - _DAY, other, other + _DAY)
+        if first <= day <= last
+    }
 
 
 def _days_apart(first: date, last: date, view: View) -> Iterator[date]:
@@ -279,17 +324,24 @@ def _days_of(fact: Fact, end: When | None, view: View) -> tuple[Settled, ...]:
     period = isinstance(fact, Exposure) and fact.period
     if end is not None and not end.exact and end == fact.when and not period:
         # It happened on one day, whichever that was.
-        days = _days_that_matter(*possible_days(end, today), view)
-        return tuple(Settled(day, day) for day in days)
+        first, last = possible_days(end, today)
+        days = _days_that_matter(first, last, view)
+        fixed = _fixed_days(first, last, view)
+        return tuple(Settled(day, day, moving=day not in fixed) for day in days)
     starts: Sequence[date | None] = (None,)
     ends: Sequence[date | None] = (None,)
+    still: set[date | None] = {None}
     if fact.when is not None and not fact.when.exact:
-        starts = _days_that_matter(*possible_days(fact.when, today), view)
+        first, last = possible_days(fact.when, today)
+        starts = _days_that_matter(first, last, view)
+        still |= _fixed_days(first, last, view)
     if end is not None and not end.exact:
         first = possible_days(end, today)[0]
-        ends = _days_that_matter(first, max(first, min(end.last, today)), view)
+        last = max(first, min(end.last, today))
+        ends = _days_that_matter(first, last, view)
+        still |= _fixed_days(first, last, view)
     return tuple(
-        Settled(start, finish)
+        Settled(start, finish, moving=not {start, finish} <= still)
         for start, finish in product(starts, ends)
         if start is None or finish is None or start <= finish
     ) or (Settled(starts[0], ends[-1]),)
@@ -311,7 +363,8 @@ def _cases(
 def _with_reads(judged: Judgement, index: RecordIndex, reads: set[str]) -> Judgement:
     """Take back what an incomplete read, or a resource that could not be read, may overturn."""
     record = index.record
-    if gaps := reads - index.complete:
+    proved = bool(judged.finding.proofs & index.complete)
+    if (gaps := reads - index.complete) and not proved:
         judged.unread = tuple((name, _gap(record, name)) for name in sorted(gaps))
     if record.unreadable:
         judged.unreadable = tuple(one for one in record.unreadable if one.resource_type in reads)

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import msgspec
 
 from cds_service.criteria.clock import Clock
-from cds_service.record.dates import When, add_months
+from cds_service.record.dates import LAST_DAY, When, add_months
 from cds_service.record.model import (
     AdverseEvent,
     Complete,
@@ -85,6 +85,7 @@ class RecordIndex:
         self.reports = _ByConcept(
             record.reports, (f.concepts | f.conclusion for f in record.reports)
         )
+        self.abating = any(one.abated is not None for one in record.diagnoses)
         self.consents = _ByConcept(record.consents, (f.concepts for f in record.consents))
         self.complete = frozenset(
             name for name, state in record.reads.items() if isinstance(state, Complete)
@@ -117,17 +118,23 @@ def _facts(record: Record) -> Iterator[Fact]:
 
 def is_loose(fact: Fact) -> bool:
     """Whether a fact has a vague date, or may not count at all."""
-    when, end = fact.when, getattr(fact, "end", None)
-    vague = not (when is None or when.exact) or not (end is None or end.exact)
+    dates = (fact.when, getattr(fact, "end", None), getattr(fact, "abated", None))
+    vague = any(day is not None and not day.exact for day in dates)
     return vague or getattr(fact, "doubtful", False)
 
 
 class Settled(msgspec.Struct, frozen=True):
-    """How one vague or doubtful fact is settled in one of the cases that are tried."""
+    """How one vague or doubtful fact is settled in one of the cases that are tried.
+
+    Args:
+        moving: on a day that is tried only because it lies next to the end of a window, which is
+            another one on every day.
+    """
 
     start: date | None = None
     end: date | None = None
     absent: bool = False
+    moving: bool = False
 
 
 Settlement = Mapping[int, Settled]
@@ -167,14 +174,15 @@ class View:
         return self._index.record.patient
 
     def birth(self) -> date | None:
-        """The birth date; None where not recorded or not readable."""
+        """The birth date; None where not recorded, not readable, or a day to come."""
         known = self.patient.birth
         if known is None or known.unreadable:
             return None
-        if known.exact:
-            return known.first
-        self.vague_birth = True
-        return self._birth or known.first
+        day = known.first
+        if not known.exact:
+            self.vague_birth = True
+            day = self._birth or day
+        return day if self.clock.has_come(day) else None
 
     def sex(self) -> str | None:
         """``male`` or ``female``; None for anything else."""
@@ -204,7 +212,11 @@ class View:
 
     def diagnoses(self, concepts: Iterable[str], *, dated: bool = False) -> list[Diagnosis]:
         """Conditions of any of the concepts, by code, words or morphology, up to today."""
-        return self._seen(self._index.diagnoses.having(concepts), ("Condition",), dated)
+        found = self._index.diagnoses.having(concepts)
+        if not self._index.abating:
+            return self._seen(found, ("Condition",), dated)
+        seen = self._seen([one for one in found if self._may_be(one)], ("Condition",), dated)
+        return [self._as_it_stands(one) for one in seen]
 
     def procedures(self, concepts: Iterable[str], *, dated: bool = True) -> list[ProcedureDone]:
         """Procedures of any of the concepts that started up to today."""
@@ -226,6 +238,22 @@ class View:
     def consents(self, concepts: Iterable[str]) -> list[ConsentGiven]:
         """Active consents up to today."""
         return self._seen(self._index.consents.having(concepts), ("Consent",), dated=False)
+
+    def _may_be(self, one: Diagnosis) -> bool:
+        """Whether what a diagnosis may be until some day is in doubt today."""
+        day = one.abated
+        if day is None or day.exact:
+            return True
+        if not self.clock.has_come(day.first):
+            return False
+        # One that cannot be read is in doubt on every day.
+        return day.last >= LAST_DAY or not self.clock.has_come(day.last)
+
+    def _as_it_stands(self, one: Diagnosis) -> Diagnosis:
+        day = one.abated
+        if not one.active or day is None or not day.exact or not self.clock.has_come(day.first):
+            return one
+        return msgspec.structs.replace(one, active=False)
 
     # --- What a case makes of a fact -----------------------------------------------------------
 

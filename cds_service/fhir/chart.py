@@ -34,14 +34,15 @@ class Chart(msgspec.Struct, frozen=True):
         patient_id: the logical id asked for.
         entries: every resource read, in the order found; may hold other patients' and broken ones.
         reads: how the read of each FHIR resource type went; one that is missing was not made.
-        base: base URL of the FHIR server, for references written in full; None where unknown.
+        bases: the ways in which the base URL of its FHIR server is written, for references in
+            full; none where it is not known.
         issues: what went wrong on the way in.
     """
 
     patient_id: str
     entries: tuple[Entry, ...]
     reads: dict[str, Read]
-    base: str | None = None
+    bases: tuple[str, ...] = ()
     issues: tuple[DataIssue, ...] = ()
 
 

@@ -11,7 +11,7 @@ import msgspec
 
 from cds_service.fhir import views
 from cds_service.record.codes import CodeBook, Match
-from cds_service.record.dates import FIRST_DAY, LAST_DAY, When, parse_when
+from cds_service.record.dates import FIRST_DAY, LAST_DAY, When, parse_when, unreadable_when
 from cds_service.record.model import NO_CONCEPTS, Coding, DataIssue, Source, Unreadable
 from cds_service.record.units import UnitBook
 
@@ -55,7 +55,11 @@ class Issues:
         """Note that a fact has no date, or one that cannot be read."""
         if when is None:
             self.add("no-date", reference, f"{name}: no date is recorded")
-        elif when.unreadable:
+        self.unless_readable(when, reference, name)
+
+    def unless_readable(self, when: When | None, reference: str, name: str) -> None:
+        """Note that a date of a fact, if it has it, cannot be read."""
+        if when is not None and when.unreadable:
             self.add("unreadable-date", reference, f"{name}: its date cannot be read")
 
 
@@ -280,6 +284,16 @@ def period_start(period: views.Period, coder: Coder) -> When | None:
     if start is not None or end is None or end.unreadable:
         return start or end
     return When(FIRST_DAY, end.last, text=f"/{end.text}")
+
+
+def any_day(period: views.Period, coder: Coder) -> When | None:
+    """Any day of a period; of one without an end, its start."""
+    start, end = period_start(period, coder), coder.when(period.end)
+    if start is None or end is None:
+        return start
+    if start.unreadable or end.unreadable or end.last < start.first:
+        return unreadable_when(f"{period.start}/{period.end}")
+    return When(start.first, end.last, text=f"{period.start or ''}/{period.end}")
 
 
 def open_end(start: When) -> When:

@@ -14,6 +14,7 @@ from typing import Final
 import msgspec
 
 from cds_service.errors import FhirUnavailable, HookError
+from cds_service.fhir.http.addresses import server_base
 from cds_service.fhir.queries import PATIENT_KEY, SearchPlan
 from cds_service.fhir.searchset import Found, Page, read_page, read_resource
 
@@ -42,12 +43,14 @@ class Prefetched(msgspec.Struct, frozen=True):
         sent: by resource type, what was sent, not decoded: most patients are not relevant, and
             most of what was sent for them need not be looked at.
         not_sent: why any other type was not.
+        bases: the ways in which the base URL of the server that holds it is written.
     """
 
     patient: Found | None = None
     no_patient: str = _MISSING
     sent: dict[str, msgspec.Raw] = {}
     not_sent: str = _MISSING
+    bases: tuple[str, ...] = ()
 
     def bytes_of(self, resource_type: str) -> int:
         """How much was sent of a type."""
@@ -68,20 +71,39 @@ class Prefetched(msgspec.Struct, frozen=True):
 
 
 def read_prefetch(
-    prefetch: Mapping[str, msgspec.Raw], plan: SearchPlan, patient_id: str
+    prefetch: Mapping[str, msgspec.Raw],
+    plan: SearchPlan,
+    patient_id: str,
+    fhir_server: str | None = None,
 ) -> Prefetched:
     """Sort what the EHR sent; keys that the plan does not have are ignored.
 
     Beyond so many entries only the Patient counts: decoding them would take all the time there is.
+
+    Args:
+        prefetch: by key, what was sent.
+        plan: the trial's searches.
+        patient_id: the patient of the hook.
+        fhir_server: the server that the hook names, whether or not it may be read. Its text alone
+            is compared with references in full.
 
     Raises:
         HookError: the prefetched Patient is not the patient of the hook (status 412).
     """
     patient, no_patient = _patient(prefetch.get(PATIENT_KEY), patient_id)
     sent = {type_: prefetch[key] for key, type_ in plan.keys.items() if key in prefetch}
+    bases = _spellings(fhir_server)
     if _too_many(sent.values()):
-        return Prefetched(patient, no_patient, not_sent=_TOO_MANY)
-    return Prefetched(patient, no_patient, sent)
+        return Prefetched(patient, no_patient, not_sent=_TOO_MANY, bases=bases)
+    return Prefetched(patient, no_patient, sent, bases=bases)
+
+
+def _spellings(fhir_server: str | None) -> tuple[str, ...]:
+    """A server as it is named and in its plain form; nothing of what is no plain base URL."""
+    plain = None if fhir_server is None else server_base(fhir_server)
+    if fhir_server is None or plain is None:
+        return ()
+    return tuple(dict.fromkeys((plain, fhir_server.rstrip("/"))))
 
 
 def _too_many(pages: Collection[msgspec.Raw]) -> bool:

@@ -182,9 +182,13 @@ class _Reading:
             patient_id=self._patient_id,
             entries=merged.entries,
             reads={type_: pulled.read for type_, pulled in self._stage.items()},
-            base=self._client.base_url if self._client else None,
+            bases=self._bases(),
             issues=tuple(dict.fromkeys((*self._issues, *merged.issues))),
         )
+
+    def _bases(self) -> tuple[str, ...]:
+        own = () if self._client is None else (self._client.base_url,)
+        return tuple(dict.fromkeys((*own, *self._prefetched.bases)))
 
     async def _patient(self) -> Found:
         """The Patient, sent or read."""

@@ -25,6 +25,7 @@ from cds_service.record.units import UnitProblem
 
 # A Procedure with a concept below this one is an exposure as well.
 DRUG = "drug"
+NOT_UNDERSTOOD = "its status or a modifier is not understood"
 
 _GIVEN, _ORDERED = Strength.GIVEN, Strength.ORDERED
 _ORDERS = dict.fromkeys(("active", "completed", "stopped", "on-hold"), _ORDERED)
@@ -139,11 +140,17 @@ def _exposure(use: _Use, drug: Drug, coder: Coder, issues: Issues) -> Exposure:
         issues.add("unusable-activity", use.reference, activity.problem)
     display = drug.display or coder.name(drug.concepts)
     issues.about_date(taken.start, use.reference, display)
+    issues.unless_readable(taken.end, use.reference, display)
     strength = STRENGTHS[use.kind].get(use.view.status or "")
+    doubtful = strength is None or _unclear(use.view, use.broken)
+    if doubtful:
+        issues.add("modifier", use.reference, NOT_UNDERSTOOD)
+    if drug.doubtful:
+        issues.add("modifier", use.reference, f"the Medication that it names: {NOT_UNDERSTOOD}")
     routes = words_of([dose.route for dose in doses])
     return Exposure(
         source=Source(use.reference, display, drug.codes),
-        concepts=drug.concepts,
+        concepts=drug.concepts | _by_route(drug, doses, coder),
         strength=Strength.POSSIBLE if drug.possible else strength or _GIVEN,
         start=taken.start,
         end=taken.end,
@@ -155,8 +162,15 @@ def _exposure(use: _Use, drug: Drug, coder: Coder, issues: Issues) -> Exposure:
         activity_original=activity.original,
         activity_problem=activity.problem,
         local=bool(coder.words("form", [*drug.words, *routes])),
-        doubtful=strength is None or drug.doubtful or _unclear(use.view, use.broken),
+        doubtful=doubtful or drug.doubtful,
     )
+
+
+def _by_route(drug: Drug, doses: Iterable[views.Dosage], coder: Coder) -> frozenset[str]:
+    """What the drug and its route are together, by the names of both."""
+    routes = [dose.route for dose in doses]
+    names = (coder.name(drug.concepts), coder.name(coder.concepts(*routes)))
+    return coder.words("route", [" ".join([*names, *drug.words, *words_of(routes)])])
 
 
 class _Taken(msgspec.Struct, frozen=True):
@@ -275,7 +289,11 @@ def read_procedure_exposure(
     start, end, period = procedure_times(view, broken, coder)
     display = drug.display or coder.name(drug.concepts)
     issues.about_date(start, reference, display)
+    issues.unless_readable(end, reference, display)
     strength = STRENGTHS["Procedure"].get(view.status or "")
+    doubtful = procedure_unclear(view, broken)
+    if doubtful:
+        issues.add("modifier", reference, NOT_UNDERSTOOD)
     return Exposure(
         source=Source(reference, display, drug.codes),
         concepts=drug.concepts,
@@ -287,7 +305,7 @@ def read_procedure_exposure(
         ongoing=period and end is None and view.status == "in-progress",
         period=period,
         local=bool(coder.words("form", drug.words)),
-        doubtful=procedure_unclear(view, broken),
+        doubtful=doubtful,
     )
 
 

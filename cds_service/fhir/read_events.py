@@ -7,6 +7,7 @@ from cds_service.fhir.elements import (
     UNSURE,
     Coder,
     Issues,
+    any_day,
     code_of,
     codes_of,
     has,
@@ -20,12 +21,13 @@ from cds_service.fhir.elements import (
 )
 from cds_service.fhir.read_drugs import (
     NO_EXPOSURE,
+    NOT_UNDERSTOOD,
     STRENGTHS,
     procedure_times,
     procedure_unclear,
 )
 from cds_service.record.codes import Match
-from cds_service.record.dates import When, unreadable_when
+from cds_service.record.dates import LAST_DAY, When, parse_when, unreadable_when
 from cds_service.record.model import (
     NO_CONCEPTS,
     AdverseEvent,
@@ -41,6 +43,7 @@ from cds_service.record.model import (
 HISTOLOGY_URL = (
     "http://hl7.org/fhir/us/mcode/StructureDefinition/mcode-histology-morphology-behavior"
 )
+UNUSABLE = "it has a modifier or a subject that is not understood"
 # Whether this is the living, current record of the patient hangs on these.
 _STANDING = frozenset({"active", "link", "deceasedBoolean"})
 
@@ -101,8 +104,7 @@ _UNCONFIRMED = frozenset({"provisional", "unconfirmed"})
 _NOT_THERE = frozenset({"refuted", "entered-in-error"})
 _ACTIVE = frozenset({"active", "recurrence", "relapse"})
 _INACTIVE = frozenset({"inactive", "remission", "resolved"})
-_ABATEMENT = ("abatement_date_time", "abatement_age", "abatement_period", "abatement_range",
-              "abatement_string")  # fmt: skip
+_ABATEMENT_DATES = frozenset({"abatementDateTime", "abatementPeriod", "abatementAge"})
 
 
 def read_diagnosis(
@@ -132,19 +134,24 @@ def read_diagnosis(
     doubtful = modified(view) or bool(broken & UNSURE)
     stages = [one for one in view.stage or () if not one.modifier_extension]
     if doubtful or len(stages) < len(view.stage or ()):
-        issues.add("modifier", reference, "it has a modifier or a subject that is not understood")
+        issues.add("modifier", reference, UNUSABLE)
+    onset, abated = _onset(view, broken, coder, patient), _abated(view, broken, coder, patient)
+    display = coder.display(view.code, concepts)
+    for when in (onset, abated):
+        issues.unless_readable(when, reference, display)
     return Diagnosis(
-        source=coder.source(reference, view.code, coder.display(view.code, concepts)),
+        source=coder.source(reference, view.code, display),
         concepts=concepts if only_possible else concepts - match.possible,
         verification=verification,
-        active=_active(view),
-        when=_onset(view, broken, coder, patient),
+        active=_active(view, abated),
+        when=onset,
         by_text=by_text and bool(concepts),
         morphology=morphology,
         body_site=_sure(coder, *(view.body_site or ())),
         stage=coder.answers(("stage",), *(one.summary for one in stages)),
         doubtful=doubtful,
         possible=NO_CONCEPTS if only_possible else match.possible,
+        abated=abated,
     )
 
 
@@ -185,13 +192,37 @@ def _verification(
     return Verification.UNCONFIRMED if told else Verification.CONFIRMED
 
 
-def _active(view: views.ConditionView) -> bool:
+def _active(view: views.ConditionView, abated: When | None) -> bool:
     status = code_of(view.clinical_status)
     if status in _ACTIVE:
         return True
     if status in _INACTIVE:
         return False
-    return not any(has(getattr(view, name)) for name in _ABATEMENT)
+    if abated is not None:
+        return True
+    # Told in words, or by an age of which no day can be made: it is over.
+    told = (view.abatement_age, view.abatement_period)
+    without_date = (view.abatement_range, view.abatement_string)
+    return all(one is None for one in told) and not any(has(one) for one in without_date)
+
+
+def _abated(
+    view: views.ConditionView, broken: frozenset[str], coder: Coder, patient: Patient
+) -> When | None:
+    """The day on which it abated; None where a clinical status decides, or no date is told."""
+    if code_of(view.clinical_status) in _ACTIVE | _INACTIVE:
+        return None
+    if broken & _ABATEMENT_DATES:
+        return unreadable_when("")
+    if view.abatement_date_time is not None:
+        day = parse_when(view.abatement_date_time, coder.zone)
+        # Systems write 9999-12-31 for an end that there is not.
+        return None if day.first == LAST_DAY else day
+    if view.abatement_period is not None:
+        return any_day(view.abatement_period, coder)
+    if view.abatement_age is not None:
+        return onset_at_age(view.abatement_age, patient.birth)
+    return None
 
 
 def _onset(
@@ -237,12 +268,14 @@ def read_procedure(
     start, end, period = procedure_times(view, broken, coder)
     if period and end is None and start is not None:
         end = open_end(start)
-    issues.about_date(start, reference, shown(view.code))
+    display = coder.display(view.code, concepts)
+    issues.about_date(start, reference, display)
+    issues.unless_readable(end, reference, display)
     doubtful = procedure_unclear(view, broken)
     if doubtful:
-        issues.add("modifier", reference, "its status or a modifier is not understood")
+        issues.add("modifier", reference, NOT_UNDERSTOOD)
     return ProcedureDone(
-        source=coder.source(reference, view.code, coder.display(view.code, concepts)),
+        source=coder.source(reference, view.code, display),
         concepts=concepts - possible,
         strength=strength or Strength.GIVEN,
         when=start,
@@ -259,26 +292,55 @@ _RESOLVED = frozenset({"resolved", "resolvedWithSequelae", "recovered", "fatal"}
 
 
 def read_adverse_event(
-    view: views.AdverseEventView, broken: frozenset[str], reference: str, coder: Coder
+    view: views.AdverseEventView,
+    broken: frozenset[str],
+    reference: str,
+    coder: Coder,
+    issues: Issues,
 ) -> AdverseEvent | None:
-    """Read an adverse event that happened."""
+    """Read an adverse event that happened; one that may mean something else says so."""
     if view.actuality == "potential":
         return None
+    display = shown(view.event) or reference
+    when = coder.when(view.date) or coder.when(view.recorded_date, stand_in="recordedDate")
+    issues.unless_readable(when, reference, display)
+    doubtful = modified(view) or bool(broken & UNSURE)
+    if doubtful:
+        issues.add("modifier", reference, UNUSABLE)
+        display = f"{display} (unusable: {UNUSABLE})"
     return AdverseEvent(
-        source=coder.source(reference, view.event, shown(view.event) or reference),
-        when=coder.when(view.date) or coder.when(view.recorded_date, stand_in="recordedDate"),
+        source=coder.source(reference, view.event, display),
+        when=when,
         severe=code_of(view.severity) == "severe",
         resolved=code_of(view.outcome) in _RESOLVED,
-        doubtful=modified(view) or bool(broken & UNSURE),
+        doubtful=doubtful,
     )
 
 
 def read_consent(
-    view: views.ConsentView, broken: frozenset[str], reference: str, coder: Coder
+    view: views.ConsentView,
+    broken: frozenset[str],
+    reference: str,
+    coder: Coder,
+    issues: Issues,
 ) -> ConsentGiven | None:
     """Read an active consent; which trial it is for stands in its words and identifiers."""
-    if view.status != "active" or (view.provision and view.provision.type == "deny"):
+    concepts = _trials(view, coder)
+    if view.status != "active" or not concepts:
         return None
+    if view.provision and view.provision.type == "deny":
+        return None
+    display = coder.display(next(iter(view.category or ()), None), concepts) or "Consent"
+    when = unreadable_when("") if "dateTime" in broken else coder.when(view.date_time)
+    issues.unless_readable(when, reference, display)
+    doubtful = modified(view) or bool(broken & {*UNSURE, "provision"})
+    if doubtful:
+        issues.add("modifier", reference, "it has a modifier or provision that is not understood")
+    return ConsentGiven(Source(reference, display), concepts, when, doubtful)
+
+
+def _trials(view: views.ConsentView, coder: Coder) -> frozenset[str]:
+    """The trials that a consent names."""
     texts = words_of([*(view.category or ()), view.policy_rule, view.scope])
     texts.extend(one.value for one in view.identifier or () if one.value)
     texts.extend(
@@ -287,12 +349,4 @@ def read_consent(
     narrative = (view.text or {}).get("div")
     if isinstance(narrative, str):
         texts.append(narrative)
-    concepts = coder.words("consent", texts)
-    if not concepts:
-        return None
-    return ConsentGiven(
-        source=Source(reference, shown(next(iter(view.category or ()), None)) or "Consent"),
-        concepts=concepts,
-        when=coder.when(view.date_time),
-        doubtful=modified(view) or bool(broken & {*UNSURE, "provision"}),
-    )
+    return coder.words("consent", texts)

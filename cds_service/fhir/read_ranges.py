@@ -14,6 +14,11 @@ from cds_service.record.units import UnitProblem
 
 # A limit may be stated in mass where the value is in moles: it is converted (detail 33).
 _ANY_PROPERTY = ""
+# What a year has of each; small children's ranges begin and end with such ages.
+_PARTS_OF_A_YEAR = {
+    "mo": 12, "month": 12, "months": 12, "wk": 52, "week": 52, "weeks": 52,
+    "d": 365, "day": 365, "days": 365,
+}  # fmt: skip
 _SEXES = {"sex_male": "male", "sex_female": "female"}
 
 
@@ -101,12 +106,23 @@ def _range(view: views.ReferenceRangeView, limits: _Limits) -> ReferenceRange:
         low=low,
         normal=not kinds or "normal" in kinds,
         problem=problem,
-        age_low=number(ages[0].value) if ages[0] else None,
-        age_high=number(ages[1].value) if ages[1] else None,
-        in_years=all(in_years(age) for age in ages if age),
+        age_low=_years(ages[0]),
+        age_high=_years(ages[1]),
+        in_years=all(_years(age) is not None for age in ages if age),
         sex=_sex(view.applies_to, limits.coder) if view.applies_to else None,
         doubtful=bool(view.modifier_extension),
     )
+
+
+def _years(age: views.QuantityView | None) -> Decimal | None:
+    """An age in years, also where it is told in months, weeks or days; else None."""
+    value = None if age is None else number(age.value)
+    if age is None or value is None:
+        return None
+    if in_years(age):
+        return value
+    parts = _PARTS_OF_A_YEAR.get((age.code or age.unit or "").strip().lower())
+    return None if parts is None else value / parts
 
 
 def _sex(found: Iterable[views.CodeableConcept], coder: Coder) -> str | None:

@@ -125,7 +125,7 @@ class Reader:
         own = _own_references(chart, items, people)
         patient = self._patient(chart, people, issues)
         found = _Found()
-        medications = Medications(items_by_reference(items, chart.base), self._coder)
+        medications = Medications(items_by_reference(items, chart.bases), self._coder)
         paced = Paced(_rare_first(items) if large else items, in_time if large else always)
         for item in paced:
             self._item(item, own, medications, patient, found, issues)
@@ -209,9 +209,9 @@ def _events(
             yield read_scan(view, broken, reference, coder, issues)
             yield read_report(view, broken, reference, coder, issues)
         case views.AdverseEventView():
-            yield read_adverse_event(view, broken, reference, coder)
+            yield read_adverse_event(view, broken, reference, coder, issues)
         case views.ConsentView():
-            yield read_consent(view, broken, reference, coder)
+            yield read_consent(view, broken, reference, coder, issues)
 
 
 def _as_read(
@@ -366,13 +366,14 @@ def _is_patient(item: _Item, patient_id: str) -> bool:
     return isinstance(view, views.PatientView) and view.id == patient_id
 
 
-def items_by_reference(items: Iterable[_Item], base: str | None) -> dict[str, decoding.Decoded]:
+def items_by_reference(items: Iterable[_Item], bases: Iterable[str]) -> dict[str, decoding.Decoded]:
     """Medications by every reference under which they can be named; by none that names two."""
     found: dict[str, list[decoding.Decoded]] = {}
     for item in items:
         if isinstance(item.decoded.view, views.MedicationView):
-            local = f"{base.rstrip('/')}/{item.reference}" if base else item.reference
-            for name in {item.reference, relative(item.full_url or local)}:
+            local = [f"{base}/{item.reference}" for base in bases]
+            full = [relative(item.full_url)] if item.full_url else local
+            for name in {item.reference, *full}:
                 found.setdefault(name, []).append(item.decoded)
     return {name: named[0] for name, named in found.items() if len(named) == 1}
 
@@ -385,9 +386,7 @@ def _own_references(
 ) -> frozenset[str]:
     """Every way in which a resource may name the patient asked for, of whom ``people`` are."""
     name = f"Patient/{chart.patient_id}"
-    own = {name}
-    if chart.base:
-        own.add(f"{chart.base.rstrip('/')}/{name}")
+    own = {name, *(f"{base}/{name}" for base in chart.bases or _told(items, people))}
     for item in people:
         url = relative(item.full_url or "")
         if url.startswith("urn:") or ("://" in url and url.endswith(f"/{name}")):
@@ -395,6 +394,22 @@ def _own_references(
     known = {id(item) for item in people}
     others = {relative(item.full_url) for item in items if item.full_url and id(item) not in known}
     return frozenset(own - others)
+
+
+def _told(items: Iterable[_Item], people: Iterable[_Item]) -> frozenset[str]:
+    """The base URL that the entries' own URLs have, where nothing else tells that of the chart.
+
+    Of two servers each may have a patient of this id, so that two bases tell nothing.
+    """
+    if any(item.full_url for item in people):
+        return frozenset()
+    urls = (
+        (relative(item.full_url), f"/{item.reference}")
+        for item in items
+        if item.full_url and not isinstance(item.decoded.view, _NO_FACTS)
+    )
+    bases = {url.removesuffix(end) for url, end in urls if "://" in url and url.endswith(end)}
+    return frozenset(bases) if len(bases) == 1 else frozenset()
 
 
 def _belongs(

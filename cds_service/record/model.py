@@ -131,7 +131,7 @@ class ReferenceRange(msgspec.Struct, frozen=True):
         normal: type ``normal`` or none given (a ``treatment`` range is no limit of normal).
         problem: why the upper limit cannot be used (unit), else None.
         age_low, age_high: completed years the range is for.
-        in_years: false where the ages are told in days or months, as for small children.
+        in_years: false where an age is told in a unit that is not known.
         sex: ``male`` or ``female`` where the range is for one sex.
         doubtful: it may mean something else (unknown modifier), or cannot be read.
     """
@@ -270,12 +270,14 @@ class Diagnosis(msgspec.Struct, frozen=True):
     Args:
         concepts: the disease by code, or by words when ``by_text``.
         when: onset, or what stood in for it.
-        active: clinically active (none recorded counts as active unless abated).
+        active: clinically active (none recorded counts as active unless abated), but for what
+            ``abated`` says.
         morphology: concepts of the histology extension.
         body_site: concepts of the body site.
         stage: concepts of ``Condition.stage.summary``.
         doubtful: it may not count at all (unknown modifier, unreadable status).
         possible: what only an unverified or ambiguous code beside the others stands for.
+        abated: the day from which it is not active; None where that is not told by a date.
     """
 
     source: Source
@@ -289,6 +291,7 @@ class Diagnosis(msgspec.Struct, frozen=True):
     stage: frozenset[str] = NO_CONCEPTS
     doubtful: bool = False
     possible: frozenset[str] = NO_CONCEPTS
+    abated: When | None = None
 
     @property
     def confirmed(self) -> bool:
@@ -296,9 +299,9 @@ class Diagnosis(msgspec.Struct, frozen=True):
         return self.verification is Verification.CONFIRMED and not self.by_text
 
     def parts(self) -> tuple[Diagnosis, ...]:
-        """What its sure codes say and, apart from that, what the others may say."""
+        """What its sure codes say and what the others may say; of each, how long it is active."""
         if not self.possible:
-            return (self,)
+            return _by_abatement(self)
         sure = msgspec.structs.replace(self, possible=NO_CONCEPTS)
         unsure = Diagnosis(
             source=self.source,
@@ -307,8 +310,18 @@ class Diagnosis(msgspec.Struct, frozen=True):
             active=self.active,
             when=self.when,
             doubtful=self.doubtful,
+            abated=self.abated,
         )
-        return sure, unsure
+        return (*_by_abatement(sure), *_by_abatement(unsure))
+
+
+def _by_abatement(one: Diagnosis) -> tuple[Diagnosis, ...]:
+    """It until the first day on which it may have abated, and what it may be until the last."""
+    day = one.abated
+    if day is None or day.exact:
+        return (one,)
+    sure = msgspec.structs.replace(one, abated=day.on(day.first))
+    return sure, msgspec.structs.replace(one, doubtful=True)
 
 
 class ProcedureDone(msgspec.Struct, frozen=True):

@@ -110,6 +110,8 @@ class SummaryWords(CardModel):
         results: the sentence for each overall result; ``{next}`` is what matters most next.
         incomplete: the sentence where data could not be read and nothing is known to block.
         missing: criteria with no usable data.
+        undecided: the only one of these, where there is something that cannot be used; a finding
+            among ``undecided_unless`` says that there is nothing.
         confirm: criteria that a person must judge.
         outdated: a criterion whose data is too old; which those are, ``outdated_findings`` says.
         more: further blockers that the sentence has no room for.
@@ -119,6 +121,8 @@ class SummaryWords(CardModel):
     results: Results[Annotated[str, _template("trial", "next")]]
     incomplete: Annotated[str, _template("trial", "unread")]
     missing: Counted
+    undecided: Annotated[str, _template("title")]
+    undecided_unless: tuple[str, ...]
     confirm: Counted
     outdated: Annotated[str, _template("title")]
     outdated_findings: tuple[str, ...]

@@ -93,6 +93,7 @@ class TumorSiteRule(RuleModel):
     accepted: tuple[Concept, ...]
     accepted_sites_with_morphology: tuple[Concept, ...]
     accepted_body_sites: tuple[Concept, ...]
+    other_body_sites: tuple[Concept, ...]
     morphology: tuple[Concept, ...]
     review: tuple[Concept, ...]
     other_site: tuple[Concept, ...]
@@ -120,6 +121,7 @@ class HistologyRule(RuleModel):
 
     kind: Literal["histology"]
     morphology: tuple[Concept, ...]
+    tumor: tuple[Concept, ...]
     pathology: Results
     morphology_observation: Results
     OUTCOMES = _outcomes(confirmed="what", unconfirmed="what", none="")
@@ -137,7 +139,7 @@ class GradeRule(RuleModel):
     OUTCOMES = _outcomes(
         accepted="grade date", refused="grade date", disagree="grade", unconfirmed="grade",
         unreadable="value date", proliferation_low="value date", proliferation_high="value date",
-        none="",
+        proliferation_unreadable="value date", none="", advisory_older="date",
     )  # fmt: skip
 
 
@@ -170,7 +172,7 @@ class UptakeRule(RuleModel):
     OUTCOMES = _outcomes(
         positive_values="lesion organ date", negative_values="lesion organ date",
         positive_conclusion="date", negative_conclusion="date", disagree="date",
-        unusable="what", open="",
+        straddles="lesion organ date", unusable="what", open="",
     )  # fmt: skip
 
 
@@ -222,7 +224,8 @@ class ExposureDaysRule(RuleModel):
     other_product: tuple[Concept, ...]
     maximum_days: int
     OUTCOMES = _outcomes(
-        within="days", beyond="days", end_unknown="start", undated="", other_product="what",
+        within="days", beyond="days", end_unknown="start", undated="", unreadable="what",
+        other_product="what",
         beside="days what", ordered_only="what", none="",
     )  # fmt: skip
 
@@ -329,7 +332,8 @@ class PerformanceRule(RuleModel):
     OUTCOMES = _outcomes(
         met="value date", not_met="value date", disagree="date", unusable="value date",
         converted_met="value date", converted_not_met="value date", converted_unclear="value date",
-        none="", advisory_old="date", straddles="value date",
+        converted_straddles="value date", none="", advisory_old="date", advisory_older="date",
+        straddles="value date",
     )  # fmt: skip
 
 

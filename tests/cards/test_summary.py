@@ -86,6 +86,17 @@ def test_one_missing_item_is_named_and_abbreviations_keep_their_capitals(
     )
 
 
+def test_one_item_with_data_that_cannot_be_used_is_not_called_missing(
+    make_report: MakeReport, trial: Trial, platelets_outdated: CriterionResult
+) -> None:
+    """There is something, and it says nothing sure."""
+    vague = msgspec.structs.replace(platelets_outdated, title="Brain metastases", finding="unread")
+
+    assert "Possible NET RETREAT candidate: brain metastases not decided" == card_summary(
+        make_report("possible", vague), trial
+    )
+
+
 def test_items_to_confirm_are_counted(
     make_report: MakeReport, trial: Trial, consent: CriterionResult
 ) -> None:

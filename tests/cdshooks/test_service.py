@@ -220,6 +220,85 @@ async def test_a_server_that_is_not_listed_is_not_read(
     assert one == other
 
 
+SEARCHSET = {"resourceType": "Bundle", "type": "searchset"}
+
+
+def _written_in_full(
+    nothing: dict[str, Any], base: str, full_url: str | None = None
+) -> dict[str, Any]:
+    """A prefetch with a tumour whose subject is written in full."""
+    tumour = TUMOUR | {"subject": {"reference": f"{base}/Patient/p1"}}
+    entry = {"resource": tumour} | ({"fullUrl": full_url} if full_url else {})
+    return nothing | {"conditions": SEARCHSET | {"entry": [entry]}}
+
+
+@pytest.mark.parametrize(
+    ("named", "base"),
+    [
+        ("https://ehr.example/fhir", "https://ehr.example/fhir"),
+        ("https://ehr.example/fhir/", "https://ehr.example/fhir"),
+        ("https://EHR.example:443/fhir", "https://EHR.example:443/fhir"),
+        ("https://EHR.example:443/fhir", "https://ehr.example/fhir"),
+        ("http://127.0.0.1:9/r4", "http://127.0.0.1:9/r4"),
+    ],
+)
+async def test_the_server_named_tells_whose_references_in_full_are(
+    client: httpx2.AsyncClient, nothing: dict[str, Any], named: str, base: str
+) -> None:
+    """Also where it may not be read: its text alone is compared."""
+    sent = hook(_written_in_full(nothing, base), fhirServer=named)
+
+    (card,) = (await client.post(SERVICE, json=sent)).json()["cards"]
+
+    report = card["extension"]["org.net-retreat.report"]
+    assert ["met"] == [one["status"] for one in report["criteria"] if one["id"] == "midgut-net"]
+    assert [] == [one for one in report["dataIssues"] if one["code"] == "other-patient"]
+
+
+@pytest.mark.parametrize(
+    ("named", "base"),
+    [
+        ("https://ehr.example/fhir", "https://other.example/fhir"),
+        ("https://ehr.example/fhir", "https://ehr.example/fhirx"),
+        ("https://ehr.example/fhir", "https://ehr.example/fhir/.."),
+        ("https://ehr.example/fhir", "http://ehr.example/fhir"),
+        ("https://good.example@evil.example/fhir", "https://good.example@evil.example/fhir"),
+        ("https://ehr.example/fhir/..", "https://ehr.example/fhir/.."),
+        ("file:///etc", "file:///etc"),
+        ("urn:uuid:1", "urn:uuid:1"),
+        ("/", ""),
+        (" ", " "),
+    ],
+)
+async def test_no_other_server_s_patient_is_this_one(
+    client: httpx2.AsyncClient, nothing: dict[str, Any], named: str, base: str
+) -> None:
+    """Nor is a text that is no plain address of a server a name for one."""
+    sent = hook(_written_in_full(nothing, base), fhirServer=named)
+
+    assert {"cards": []} == (await client.post(SERVICE, json=sent)).json()
+
+
+@pytest.mark.parametrize(
+    ("base", "full_url", "cards"),
+    [
+        ("https://ehr.example/fhir", "https://ehr.example/fhir/Condition/net", 1),
+        ("https://ehr.example/fhir", "https://ehr.example/fhir/Condition/net/_history/2", 1),
+        ("https://other.example/fhir", "https://ehr.example/fhir/Condition/net", 0),
+        ("https://ehr.example/fhir", "https://ehr.example/fhir/Condition/another", 0),
+        ("https://ehr.example/fhir", "urn:uuid:0b5f3a9e-8d65-4f0c-9f1f-8a4c6d7f2f10", 0),
+        ("https://ehr.example/fhir", None, 0),
+    ],
+)
+async def test_without_a_server_the_entries_tell(
+    client: httpx2.AsyncClient, nothing: dict[str, Any], base: str, full_url: str | None, cards: int
+) -> None:
+    """By their own URLs: a subject of the same base is of the same server."""
+    sent = hook(_written_in_full(nothing, base, full_url))
+
+    assert cards == len((await client.post(SERVICE, json=sent)).json()["cards"])
+
+
 @pytest.mark.parametrize("server", [None, "http://evil.example/r4", "http://127.0.0.1:9/r4"])
 async def test_a_patient_that_cannot_be_had(client: httpx2.AsyncClient, server: str | None) -> None:
     """412, whether there is no server, a strange one, or one that is off."""

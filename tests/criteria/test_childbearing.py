@@ -231,6 +231,13 @@ PREGNANT = "not_met new_data"
             woman(condition("Z33.1", clinical=None)),
         ),
         case(
+            "pregnancy that ends after the day",
+            "not_met new_data",
+            woman(
+                condition("Z33.1", clinical=None, abatementDateTime=days_ago(-1)), _hcg("negative")
+            ),
+        ),
+        case(
             "pregnancy abated",
             "met",
             woman(

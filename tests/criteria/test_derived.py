@@ -8,11 +8,11 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from cds_service.criteria.derived import Derived, derived_counts
+from cds_service.criteria.derived import MOST_COUNTS, TOO_MANY, Derived, derived_counts
 from cds_service.record.dates import parse_when
 from cds_service.record.model import Result, ResultState, Source, Span
 from cds_service.trial.rules import Derivation
-from tests.charts import chart, lab, screen, verdict
+from tests.charts import chart, lab, result, screen, verdict
 
 EIGHT, NINE = "2026-11-20T08:00:00Z", "2026-11-20T09:00:00Z"
 SUM = Derivation(sum_of=(("segmented",), ("bands",)))
@@ -187,3 +187,43 @@ def test_a_report_names_what_is_wrong_with_a_part() -> None:
     (result,) = (one for one in found.criteria if one.id == "neutrophils")
     assert "unknown" == result.status
     assert "unit" in result.summary
+
+
+def test_many_results_of_few_values_are_counted_once_each() -> None:
+    """Beyond a bound, equal ones make no more counts; up to it each makes its own."""
+    few = [part("segmented", "0.7")] * 3, [part("bands", "0.3")] * 4
+    many = [part("segmented", f"0.{n % 2 + 6}") for n in range(400)]
+    bands = [part("bands", f"0.{n % 3 + 1}") for n in range(400)]
+
+    assert 12 == len(made([SUM], *few[0], *few[1]))
+    assert {Decimal(f"0.{n}") for n in (7, 8, 9)} | {Decimal("1.0")} == {
+        one.amount.low for one in made([SUM], *many, *bands) if one.amount is not None
+    }
+    assert 6 == len(made([SUM], *many, *bands))
+
+
+def test_too_many_values_of_one_sampling_time_make_no_count() -> None:
+    """It says so, with two of them; the next later time is counted as ever."""
+    most = [part("segmented", f"0.{n}1") for n in range(10, 10 + MOST_COUNTS)]
+    bands = part("bands", "0.3"), part("bands", "0.4")
+    later = part("segmented", "0.6", NINE), part("bands", "0.2", NINE)
+
+    assert MOST_COUNTS == len(made([SUM], *most, bands[0]))
+    assert [((most[0], bands[0]), None, TOO_MANY)] == [
+        (one.parts, one.amount, one.problem) for one in made([SUM], *most, *bands)
+    ]
+    assert [later] == [one.parts for one in made([SUM], *most, *bands, *later)]
+
+
+def test_a_report_says_that_there_are_too_many_results_of_a_time() -> None:
+    """The count is unknown, and soon."""
+    on = "2026-11-20"
+    content = chart(
+        *(lab("leukocytes", n / 100, "10*9/L", on) for n in range(200, 500)),
+        *(lab("neutrophils %", n / 10, "%", on) for n in range(400, 700)),
+        without="anc",
+    )
+    found = result(screen(content), "neutrophils")
+
+    assert "unknown" == found.status
+    assert TOO_MANY in found.summary

@@ -272,10 +272,12 @@ def test_recent_surgery(expected: str, content: Json, how: Json) -> None:
     [
         ((_operation("2026-11-01"),), date(2026, 12, 14)),
         ((_operation("2026-11-01"), _operation("2026-11-10")), date(2026, 12, 23)),
+        # Whichever day of November it was, it is free then; before, nobody knows.
+        ((_operation("2026-11"),), date(2027, 1, 12)),
     ],
 )
 def test_surgery_frees_on_day_43(resources: tuple[Json, ...], expected: str) -> None:
-    """The first free day is told."""
+    """The first day on which it is surely free is told."""
     assert expected == result(screen(chart(*resources)), "recent-surgery").eligible_from
 
 

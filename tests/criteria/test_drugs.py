@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -355,6 +356,25 @@ def test_a_readable_drug_with_an_unreadable_date_concerns_its_own_criteria_only(
 
     assert "met by absence" == verdict(found, "no-alkylator")
     assert "unknown" == verdict(found, "no-intervening-therapy")
+    assert "unknown" == verdict(found, "everolimus-limit")
+
+
+def test_an_unknown_modifier_leaves_only_its_own_drugs_open() -> None:
+    """What it might have decided: it may stand for any number of days."""
+    found = screen(chart(given(EVEROLIMUS, days_ago(400), **STRANGE)))
+
+    assert "unknown" == verdict(found, "everolimus-limit")
+    assert "met by absence" == verdict(found, "no-alkylator")
+
+
+def test_centuries_on_a_drug_are_counted_at_once() -> None:
+    """By their ends, not day by day."""
+    started = time.process_time()
+    long = [statement(EVEROLIMUS, f"{year}-01-01", "2020-06-30") for year in range(1900, 2000)]
+    found = verdict(screen(chart(*long)), "everolimus-limit")
+
+    assert "not_met permanent" == found
+    assert time.process_time() - started < 5
 
 
 def test_drugs_with_no_known_code_are_listed() -> None:

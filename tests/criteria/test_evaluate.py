@@ -136,17 +136,18 @@ def test_no_order_helps_where_a_read_failed() -> None:
 
 
 def test_until_when_and_from_when_a_status_holds() -> None:
-    """The last day of what is satisfied for a time, the first of what time cures."""
+    """The last day of a status, the first of what time cures."""
     young = screen(chart(person={"birthDate": "2009-03-02"}))
-    low = screen(chart(lab("hemoglobin", 79, "g/L", id_="hb")))
+    low = screen(chart(lab("hemoglobin", 79, "g/L", "2026-11-10", id_="hb")))
 
     hemoglobin = result(young, "hemoglobin")
     assert (date(2026, 12, 8), None) == (hemoglobin.valid_through, hemoglobin.eligible_from)
     age = result(young, "age")
-    assert (None, date(2027, 3, 2)) == (age.valid_through, age.eligible_from)
+    assert (date(2027, 3, 1), date(2027, 3, 2)) == (age.valid_through, age.eligible_from)
     refused = result(low, "hemoglobin")
     assert "not_met" == refused.status
-    assert (None, None) == (refused.valid_through, refused.eligible_from)
+    # After that day it is too old to say anything.
+    assert (hemoglobin.valid_through, None) == (refused.valid_through, refused.eligible_from)
 
 
 def test_the_outlook_says_what_changes() -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.charts import (
+    DEXAMETHASONE,
     STRANGE,
     TEMOZOLOMIDE,
     Json,
@@ -21,7 +22,9 @@ from tests.charts import (
     issues,
     lab,
     patient,
+    procedure,
     resource,
+    result,
     screen,
     verdict,
 )
@@ -124,6 +127,51 @@ class TestTruncatedSearches:
         content = chart(given(TEMOZOLOMIDE, "2019"), link=[NEXT])
 
         assert "not_met permanent" == verdict(screen(content), "no-alkylator")
+
+    @pytest.mark.parametrize(
+        ("criterion", "kind", "content"),
+        [
+            ("recent-surgery", "Procedure", [procedure("174071004", "2026-11-10")]),
+            ("pregnancy", "Condition", [condition("Z33.1", onset="2026-09-01")]),
+            (
+                "brain-metastases",
+                "MedicationStatement",
+                [condition("C79.31"), given(DEXAMETHASONE, "2026-11-20")],
+            ),
+        ],
+    )
+    def test_a_fact_that_nothing_can_undo_stands(
+        self, criterion: str, kind: str, content: list[Any]
+    ) -> None:
+        """An operation of last week was last week, whatever else there is."""
+        made = chart(*content, link=[_search_of(kind), NEXT], person={"gender": "female"})
+
+        assert verdict(screen(made), criterion).startswith("not_met")
+
+    @pytest.mark.parametrize(
+        ("criterion", "cut", "expected"),
+        [
+            ("metastatic", "Observation", "met"),
+            ("metastatic", "Condition", "unknown"),
+            ("histology", "Observation", "met"),
+            ("histology", "DiagnosticReport", "met"),
+            ("pregnancy-test", "Observation", "not_applicable"),
+            ("pregnancy-test", "Procedure", "unknown"),
+        ],
+    )
+    def test_what_a_whole_read_proves_needs_no_other(
+        self, criterion: str, cut: str, expected: str
+    ) -> None:
+        """A metastasis among the diagnoses is one, whatever results are missing."""
+        made = chart(
+            procedure("236886002", "2010"),
+            link=[_search_of(cut), NEXT],
+            person={"gender": "female"},
+        )
+        found = result(screen(made), criterion)
+
+        assert expected == found.status
+        assert bool(found.unread) == (expected == "unknown")
 
     def test_what_was_not_read_is_named(self) -> None:
         """The report says which read was not whole."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from tests.charts import (
@@ -33,8 +35,13 @@ from tests.charts import (
 from tests.charts import LUTATHERA as PRRT
 
 CASES = ("expected", "content", "how")
+METHOTREXATE = coded("L01BA01", ATC)
 AGENT = {"usedCode": [coded("781259000", SNOMED)]}
 LAST, NEXT, LATER = "2021-06-28", "2021-06-29", "2024-01-01"
+
+
+def _by(route: Any) -> Any:
+    return {"dosage": {"route": route}}
 
 
 @pytest.mark.parametrize(
@@ -91,6 +98,39 @@ LAST, NEXT, LATER = "2021-06-28", "2021-06-29", "2024-01-01"
             "detail 22: oral methotrexate",
             "needs_confirmation",
             chart(given(coded("L04AX03", ATC), LATER)),
+        ),
+        *(
+            case(f"detail 41: methotrexate, {name}", expected, chart(given(drug, LATER, **dosage)))
+            for name, expected, drug, dosage in [
+                ("no route", "needs_confirmation", METHOTREXATE, {}),
+                ("by vein", "not_met permanent", METHOTREXATE, _by(coded("47625008", SNOMED))),
+                ("by vein in words", "not_met permanent", METHOTREXATE, _by(words("Intravenous"))),
+                ("by mouth", "needs_confirmation", METHOTREXATE, _by(coded("26643006", SNOMED))),
+                ("under the skin", "needs_confirmation", METHOTREXATE, _by(words("Subcutaneous"))),
+                (
+                    "a product for either",
+                    "needs_confirmation",
+                    METHOTREXATE | {"text": "Methotrexate, intravenous or subcutaneous use"},
+                    {},
+                ),
+                (
+                    "in words only, by vein",
+                    "needs_confirmation",
+                    words("Methotrexate"),
+                    _by(coded("47625008", SNOMED)),
+                ),
+                (
+                    "ATC of the rheumatic drug, by vein",
+                    "not_met permanent",
+                    coded("L04AX03", ATC),
+                    _by(coded("47625008", SNOMED)),
+                ),
+            ]
+        ),
+        case(
+            "another drug by vein is not methotrexate",
+            "met by absence",
+            chart(given(DEXAMETHASONE, LATER, **_by(coded("47625008", SNOMED)))),
         ),
         case("a local form", "needs_confirmation", chart(given(coded("309013", RXNORM), LATER))),
         case("detail 31: undated", "unknown", chart(given(SUNITINIB, None))),
@@ -251,7 +291,59 @@ def test_everolimus(expected: str, content: Json, how: Json) -> None:
             chart(procedure("609232008", LATER, status="not-done")),
         ),
         case("detail 31: ablation undated", "unknown", chart(procedure("609232008"))),
+        case("detail 31: external beam undated", "unknown", chart(procedure("33195004"))),
+        case("detail 31: resection undated", "unknown", chart(procedure("174071004"))),
+        case(
+            "external beam undated, and another after",
+            "needs_confirmation",
+            chart(procedure("33195004"), procedure("33195004", LATER, id="again")),
+        ),
+        case(
+            "embolisation in words, undated",
+            "needs_confirmation",
+            chart(procedure({"text": "hepatic artery embolization"})),
+        ),
+        case(
+            "detail 31: chemotherapy encounter undated",
+            "unknown",
+            chart(condition("Z51.11", onset=None)),
+        ),
+        case(
+            "detail 31: embolisation over the last cycle's day",
+            "needs_confirmation",
+            chart(procedure("609232008", performedPeriod={"start": LAST, "end": "2021-07-02"})),
+        ),
+        case(
+            "embolisation to the last cycle's day",
+            "met by absence",
+            chart(procedure("609232008", performedPeriod={"start": "2021-06-20", "end": LAST})),
+        ),
+        case(
+            "detail 31: external beam over the last cycle's day",
+            "needs_confirmation",
+            chart(procedure("33195004", performedPeriod={"start": "2021-06-20", "end": NEXT})),
+        ),
+        case(
+            "external beam undated, in preparation",
+            "needs_confirmation",
+            chart(procedure("33195004", status="preparation")),
+        ),
+        case(
+            "a radionuclide therapy that names none, undated",
+            "met by absence",
+            chart(procedure("399315003")),
+        ),
         case("external beam before", "met by absence", chart(procedure("33195004", "2020-09-09"))),
+        case(
+            "encounter for radiotherapy",
+            "needs_confirmation",
+            chart(condition("Z51.0", onset=LATER)),
+        ),
+        case(
+            "encounter for radiotherapy before",
+            "met by absence",
+            chart(condition("Z51.0", onset="2020-09-09")),
+        ),
         case(
             "detail 41: encounter for chemotherapy",
             "needs_confirmation",

@@ -887,6 +887,16 @@ def _weight(value: Any, unit: str = "kg", on: str | None = days_ago(5), **elemen
             _kidney(_creatinine(1.0, comparator="<"), _weight(80)),
         ),
         case(
+            "creatinine surely below the one at the limit",
+            "met",
+            _kidney(_creatinine(1.52, comparator="<"), _weight(72)),
+        ),
+        case(
+            "creatinine at most the one at the limit",
+            "unknown",
+            _kidney(_creatinine(1.52, comparator="<="), _weight(72)),
+        ),
+        case(
             "creatinine comparator that straddles",
             "unknown",
             _kidney(_creatinine(1.0, comparator=">"), _weight(80)),

@@ -25,8 +25,18 @@ def aged(low: int | None, high: int | None, unit: str | None = "a") -> dict[str,
     [
         # At 1.6 mg/dL a limit of 1.2 is met, one of 1.0 is not. He is 64.
         pytest.param(MET, [upper(1.2)], id="the only one"),
-        pytest.param(MET, [upper(1.2, **aged(0, 10))], id="the only one, of another age"),
-        pytest.param(MET, [upper(1.2, appliesTo=[FEMALE])], id="the only one, of the other sex"),
+        pytest.param("unknown", [upper(1.2, **aged(0, 10))], id="the only one, of another age"),
+        pytest.param(
+            "unknown", [upper(1.2, appliesTo=[FEMALE])], id="the only one, of the other sex"
+        ),
+        pytest.param(MET, [upper(1.2, appliesTo=[MALE])], id="the only one, of his sex"),
+        pytest.param(MET, [upper(1.2, age={"low": {"value": 1, "unit": "mo"}})], id="from a month"),
+        pytest.param(
+            "unknown", [upper(1.2, age={"high": {"value": 90, "unit": "d"}})], id="to three months"
+        ),
+        pytest.param(
+            "unknown", [upper(1.2, age={"low": {"value": 1, "unit": "moons"}})], id="of moons"
+        ),
         pytest.param(MET, [upper(1.2, appliesTo=[MALE]), upper(1.0, appliesTo=[FEMALE])], id="sex"),
         pytest.param(
             NOT_MET, [upper(1.2, appliesTo=[FEMALE]), upper(1.0, appliesTo=[MALE])], id="other sex"
@@ -46,7 +56,7 @@ def aged(low: int | None, high: int | None, unit: str | None = "a") -> dict[str,
     ],
 )
 def test_the_range_that_fits_decides(expected: str, ranges: list[Any]) -> None:
-    """One alone is taken as it is; of several, those for his age and sex."""
+    """That for his age and sex, also where it is the only one."""
     made = lab("bilirubin", 1.6, "mg/dL", days_ago(5), referenceRange=ranges, id_="bili")
 
     assert expected == verdict(screen(chart(made)), "bilirubin")

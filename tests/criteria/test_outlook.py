@@ -108,6 +108,24 @@ class TestOverall:
             assert (one.eligible_from is not None) == (one.change == "time")
 
 
+@pytest.mark.parametrize(
+    ("criterion", "content", "through"),
+    [
+        ("sstr-pet", chart(pet("2026", id_="pet")), date(2029, 1, 1)),
+        ("sstr-pet", chart(pet("2026-05", id_="pet")), date(2029, 5, 1)),
+        ("age", chart(person={"birthDate": "1970"}), None),
+        ("everolimus-limit", chart(statement(EVEROLIMUS, "2021-10", "2021-10")), None),
+    ],
+)
+def test_a_vague_date_ends_a_status_with_its_first_day(
+    criterion: str, content: Json, through: date | None
+) -> None:
+    """And not before, however many days of it were tried."""
+    found = result(screen(content), criterion)
+
+    assert ("met", through) == (found.status, found.valid_through)
+
+
 def _answer(criterion: str, said: str, **more: Any) -> Any:
     return {"criterion": criterion, "answer": said} | more
 
@@ -188,6 +206,19 @@ class TestAttestations:
         found = screen(chart(), attest=(_answer("consent", "met", **more),))
 
         assert expected == verdict(found, "consent")
+
+    def test_one_of_a_later_day_is_told(self) -> None:
+        """With who gave it."""
+        later = _answer("consent", "met", on="2026-11-24")
+        found = screen(chart(), attest=(later, _answer("follow-up", "met", on="2026-11-23")))
+
+        assert [
+            (
+                "future-date",
+                "Practitioner/9",
+                "attestation of consent as met: dated 2026-11-24, after 2026-11-23",
+            )
+        ] == [(one.code, one.reference, one.message) for one in found.data_issues]
 
     def test_its_end_is_the_last_day(self) -> None:
         """It lapses with its last day, and the outlook knows."""
@@ -272,6 +303,10 @@ CHARTS = {
     "toxicity": chart(
         lab("lymphocytes", 0.3, "10*9/L", days_ago(60)),
         lab("lymphocytes", 0.9, "10*9/L", "2026-12-20"),
+    ),
+    "abating": chart(
+        condition("R13.10", clinical=None, abatementDateTime="2027-02"),
+        condition("K90.9", clinical=None, abatementDateTime="2027-01-09"),
     ),
     "hiv": chart(
         condition("B20"),

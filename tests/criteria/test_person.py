@@ -16,6 +16,7 @@ from tests.charts import (
     chart,
     coded,
     days_ago,
+    issues,
     lab,
     observation,
     quantity,
@@ -40,6 +41,9 @@ def _born(day: str | None) -> object:
         case("18th birthday tomorrow", "not_met time", _born("2008-11-24")),
         case("no birth date", "unknown", _born(None)),
         case("unreadable birth date", "unknown", _born("1962-W03")),
+        case("born after the day", "unknown", _born("2026-11-24")),
+        case("born on the day", "not_met time", _born("2026-11-23")),
+        case("born in the year of the day, at the latest after it", "unknown", _born("2026")),
         case("born in a year that is surely long enough ago", "met", _born("2007")),
         case("born in a year that straddles the limit", "unknown", _born("2008")),
         case("born in a month that straddles the limit", "unknown", _born("2008-11")),
@@ -62,6 +66,14 @@ def _born(day: str | None) -> object:
 def test_age(expected: str, content: Json, how: Json) -> None:
     """Age is in completed years, and a vague birth date is an interval."""
     assert expected == verdict(screen(content, **how), "age")
+
+
+def test_a_birth_after_the_day_is_told() -> None:
+    """And no clearance is calculated from it."""
+    found = screen(chart(person={"birthDate": "2030-01-01"}))
+
+    assert ("future-date", "Patient/anna") in issues(found)
+    assert "unknown" == verdict(found, "creatinine-clearance")
 
 
 def test_too_young_says_when_that_ends() -> None:
@@ -185,6 +197,10 @@ def _ecog(on: str | None = days_ago(5), **value: Any) -> Any:
     return observation("ecog", on, **value)
 
 
+def _karnofsky(score: int, comparator: str) -> Any:
+    return observation("karnofsky", valueQuantity=quantity(score, "1", comparator=comparator))
+
+
 @pytest.mark.parametrize(
     CASES,
     [
@@ -254,6 +270,21 @@ def _ecog(on: str | None = days_ago(5), **value: Any) -> Any:
                 (101, "unknown"),
             ]
         ),
+        *(
+            case(
+                f"only Karnofsky {comparator}{score}",
+                expected,
+                chart(_karnofsky(score, comparator), without="ecog"),
+            )
+            for comparator, score, expected in [
+                (">", 40, "unknown"),
+                ("<", 60, "unknown"),
+                (">", 59, "unknown"),
+                (">=", 60, "met"),
+                ("<", 50, "unknown"),
+                ("<=", 40, "not_met new_data"),
+            ]
+        ),
     ],
 )
 def test_performance_status(expected: str, content: Json, how: Json) -> None:
@@ -267,6 +298,23 @@ def test_an_old_performance_status_is_told(age: Any, *, advised: bool) -> None:
     found = result(screen(chart(_ecog(days_ago(age), valueInteger=1), without="ecog")), "ecog")
 
     assert ("met", advised) == (found.status, bool(found.advisories))
+
+
+@pytest.mark.parametrize("scale", ["ecog", "karnofsky"])
+def test_a_newer_score_without_a_value_is_told(scale: str) -> None:
+    """An older score decides, and the result says so."""
+    older = observation(scale, days_ago(10), valueInteger=0 if scale == "ecog" else 90)
+    newer = observation(scale, days_ago(5), dataAbsentReason=words("not asked"))
+    found = result(screen(chart(older, newer, without="ecog")), "ecog")
+
+    assert ("met", 1) == (found.status, len(found.advisories))
+
+
+def test_a_coded_score_is_told_as_a_number() -> None:
+    """The code of an answer says nothing to a reader."""
+    found = screen(chart(_ecog(valueCodeableConcept=coded("LA9624-3", LOINC))))
+
+    assert result(found, "ecog").summary.startswith("ECOG 2 on")
 
 
 def test_a_component_counts_as_its_own_result() -> None:

@@ -248,8 +248,9 @@ DAY = "2026-05-04"
 
 
 def _suv(value: Any, method: Any, site: Any = None, on: str | None = DAY, **elements: Any) -> Any:
+    comparator = elements.pop("comparator", None)
     if value is not None:
-        elements["valueQuantity"] = quantity(value, "g/ml")
+        elements["valueQuantity"] = quantity(value, "g/ml", comparator=comparator)
     return observation(coded("126401", DCM), on, method=method, bodySite=site, **elements)
 
 
@@ -265,6 +266,11 @@ def _concluded(code: Any, **elements: Any) -> Any:
     return _pet_report(
         text="PET/CT Ga-68 DOTATATE", conclusionCode=[coded(code, SNOMED)], **elements
     )
+
+
+def _linked(element: str, reference: str) -> list[Any]:
+    """A lesion above the liver, both linked to a resource."""
+    return [one | {element: [{"reference": reference}]} for one in (_lesion(20), _liver(6))]
 
 
 OPEN = "needs_confirmation"
@@ -333,6 +339,89 @@ OPEN = "needs_confirmation"
                 _lesion(20, partOf=[{"reference": "Procedure/pet"}]),
                 _liver(6, partOf=[{"reference": "Procedure/other"}]),
             ),
+        ),
+        case(
+            "detail 12: of another scan of the day alone",
+            OPEN,
+            chart(pet(DAY, "FDG", id_="fdg"), *_linked("partOf", "Procedure/fdg")),
+        ),
+        case(
+            "detail 12: of a scan that is not in the record",
+            OPEN,
+            chart(*_linked("partOf", "Procedure/other")),
+        ),
+        case(
+            "detail 12: derived from another study of the day",
+            OPEN,
+            chart(
+                _study(DAY, "fdg", description="FDG PET"),
+                *_linked("derivedFrom", "ImagingStudy/fdg"),
+            ),
+        ),
+        case(
+            "detail 12: results of another scan's report of the day",
+            OPEN,
+            chart(
+                report(
+                    words("FDG PET/CT"),
+                    DAY,
+                    result=[{"reference": "Observation/l"}, {"reference": "Observation/o"}],
+                ),
+                _lesion(20, id_="l"),
+                _liver(6, id_="o"),
+            ),
+        ),
+        case(
+            "detail 12: of a study of the day that leaves the tracer to the procedure",
+            "met",
+            chart(
+                _study(DAY, "study", modality=[{"system": DCM, "code": "PT"}]),
+                *_linked("derivedFrom", "ImagingStudy/study"),
+            ),
+        ),
+        case(
+            "detail 12: of a study without a tracer beside two scans of the day",
+            OPEN,
+            chart(
+                pet(DAY, "FDG"),
+                _study(DAY, "study", modality=[{"system": DCM, "code": "PT"}]),
+                *_linked("derivedFrom", "ImagingStudy/study"),
+            ),
+        ),
+        case(
+            "detail 12: of the study that names the procedure, beside two scans of the day",
+            "met",
+            chart(
+                pet(DAY, "FDG"),
+                _study(
+                    DAY,
+                    "study",
+                    modality=[{"system": DCM, "code": "PT"}],
+                    procedureReference={"reference": "Procedure/pet"},
+                ),
+                *_linked("derivedFrom", "ImagingStudy/study"),
+            ),
+        ),
+        case(
+            "detail 12: of no scan but of the day",
+            "met",
+            chart(*_linked("partOf", "MedicationAdministration/tracer")),
+        ),
+        case(
+            "a lesion on either side",
+            "unknown",
+            chart(_lesion(4, comparator=">"), _liver(5)),
+        ),
+        case(
+            "a lesion on either side beside one above",
+            "met",
+            chart(_lesion(4, comparator=">"), _lesion(9), _liver(5)),
+        ),
+        case("a lesion surely above", "met", chart(_lesion(5, comparator=">"), _liver(5))),
+        case(
+            "a lesion surely not above",
+            "not_met new_data",
+            chart(_lesion(5, comparator="<"), _liver(5)),
         ),
         case("two means that disagree", OPEN, chart(_lesion(8), _liver(6), _liver(10))),
         case("unusable value", "unknown", chart(_lesion(20, **STRANGE), _liver(6))),

@@ -232,6 +232,13 @@ def test_graded_observations(expected: str, content: Json, how: Json) -> None:
     assert expected == verdict(screen(content, **how), "toxicity")
 
 
+def test_a_grade_in_words_is_told_once() -> None:
+    """The word that ends the name and begins the value stands there once."""
+    found = screen(chart(_graded(term="CTCAE grade", valueString="Grade 4")))
+
+    assert "CTCAE grade 4" in result(found, "toxicity").summary
+
+
 @pytest.mark.parametrize(
     ("elements", "told"),
     [

@@ -8,6 +8,7 @@ import pytest
 
 from tests.charts import (
     HISTOLOGY,
+    ICD10CM,
     ICD_O_3,
     LOINC,
     SNOMED,
@@ -24,6 +25,7 @@ from tests.charts import (
     observation,
     patient,
     report,
+    result,
     screen,
     verdict,
     words,
@@ -107,6 +109,40 @@ def _site_case(name: str, expected: str, *conditions: Any) -> Any:
             "unspecified, with a midgut body site",
             "met",
             _net("C7A.00", bodySite=[coded(MIDGUT, SNOMED)]),
+        ),
+        *(
+            _site_case(
+                f"unspecified, with the {organ} as body site",
+                "not_met permanent",
+                _net("C7A.00", bodySite=[coded(code, system)]),
+            )
+            for organ, code, system in [
+                ("pancreas", "15776009", SNOMED),
+                ("lung", "39607008", SNOMED),
+                ("stomach", "69695003", SNOMED),
+                ("rectum", "34402009", SNOMED),
+                ("pancreas in ICD-O", "C25.9", ICD_O_3),
+            ]
+        ),
+        _site_case(
+            "a midgut code, with another body site",
+            "met",
+            _net(bodySite=[coded("15776009", SNOMED)]),
+        ),
+        _site_case(
+            "benign by name, with another body site",
+            "needs_confirmation",
+            _net("D3A.00", bodySite=[coded("15776009", SNOMED)]),
+        ),
+        _site_case(
+            "a metastasis with another body site",
+            "needs_confirmation",
+            _net("C7B.00", bodySite=[coded("39607008", SNOMED)]),
+        ),
+        _site_case(
+            "an organ that is no other site",
+            "needs_confirmation",
+            _net("C7A.00", bodySite=[coded("10200004", SNOMED)]),
         ),
         _site_case(
             "detail 20: benign by name, with a midgut body site",
@@ -238,6 +274,9 @@ def test_metastatic(expected: str, content: Json, how: Json) -> None:
     assert expected == verdict(screen(content, **how), "metastatic")
 
 
+PATHOLOGY = coded("LP7839-6", LOINC)
+
+
 def _pathology(on: str | None = "2020-02-20", **elements: Any) -> Any:
     return report(coded("11529-5", LOINC), on, **elements)
 
@@ -269,6 +308,52 @@ def _pathology(on: str | None = "2020-02-20", **elements: Any) -> Any:
             "detail 17: report by code",
             "met",
             chart(_net(), _pathology(conclusionCode=[coded("8240/3", ICD_O_3)])),
+        ),
+        *(
+            case(
+                f"detail 17: report by the code of the tumour, {code}",
+                "met",
+                chart(_net(), _pathology(conclusionCode=[coded(code, system)])),
+            )
+            for code, system in [
+                ("255046005", SNOMED),
+                ("709517003", SNOMED),
+                ("C7A.012", ICD10CM),
+                ("133531000119104", SNOMED),
+            ]
+        ),
+        *(
+            case(
+                f"detail 17: report by the code of something else, {code}",
+                "needs_confirmation",
+                chart(_net(), _pathology(conclusionCode=[coded(code, system)])),
+            )
+            for code, system in [
+                ("Z85.060", ICD10CM),
+                ("C7B.1", ICD10CM),
+                ("E34.0", ICD10CM),
+                ("C18.7", ICD10CM),
+            ]
+        ),
+        *(
+            case(
+                f"detail 17: a report of {name}",
+                "met",
+                chart(_net(), report(code, "2020-02-20", conclusion="Carcinoid", **elements)),
+            )
+            for name, code, elements in [
+                ("the category pathology", words("Biopsy"), {"category": [PATHOLOGY]}),
+                ("the panel", coded("60567-5", LOINC), {}),
+                ("a pathology study", coded("11526-1", LOINC), {}),
+            ]
+        ),
+        case(
+            "observation of the tumour",
+            "met",
+            chart(
+                _net(),
+                observation("morphology", valueCodeableConcept=coded("255046005", SNOMED)),
+            ),
         ),
         case(
             "detail 17: part of a word does not count",
@@ -412,6 +497,33 @@ def _ki67(value: Any, comparator: str | None = None, on: str | None = "2022-05-0
 def test_grade(expected: str, content: Json, how: Json) -> None:
     """The latest grade decides; Ki-67 only supports."""
     assert expected == verdict(screen(content, **how), "grade")
+
+
+def test_a_newer_grade_without_a_value_is_told() -> None:
+    """An older grade decides, with a note; an older one without a value is no matter."""
+    empty = {"valueCodeableConcept": None, "dataAbsentReason": words("not done")}
+    newer = screen(chart(_grade("", "2022-06-05", **empty), _grade("G2"), without="grade"))
+    older = screen(chart(_grade("", "2022-04-05", **empty), _grade("G2"), without="grade"))
+
+    assert ("met", 1) == (result(newer, "grade").status, len(result(newer, "grade").advisories))
+    assert ("met", 0) == (result(older, "grade").status, len(result(older, "grade").advisories))
+
+
+def test_ki67_without_a_unit_is_named() -> None:
+    """What cannot be read is told by its name."""
+    found = screen(chart(_net(), lab("ki67", 10, None, days_ago(100)), without="grade"))
+
+    assert "unknown" == verdict(found, "grade")
+    assert "Ki-67" in result(found, "grade").summary
+
+
+def test_the_stage_that_shows_metastasis_is_named() -> None:
+    """Stage IV is told with the record that says so."""
+    staged = _net(stage=[{"summary": words("Stage IVB")}])
+    found = screen(bundle(patient(), cycle("2021-01-11"), staged))
+
+    assert "met" == verdict(found, "metastatic")
+    assert "Stage IV" in result(found, "metastatic").summary
 
 
 @pytest.mark.parametrize(("value", "word"), [(20, "supports"), (21, "suggests")])

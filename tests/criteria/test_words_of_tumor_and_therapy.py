@@ -119,7 +119,7 @@ ROWS = [
     row(
         "stage",
         "metastatic",
-        "Tumour stage (2026-03-04)",
+        "Tumour stage, Stage IV (2026-03-04)",
         "1",
         chart(
             observation(
@@ -187,7 +187,7 @@ ROWS = [
     row(
         "ki-67 unreadable",
         "grade",
-        "The latest grade cannot be read: 21 mg (2026-02-10)",
+        "No grade; the latest Ki-67 cannot be read: 21 mg (2026-02-10)",
         "1",
         chart(
             condition("C7A.011", id_="net"), lab("ki67", 21, "mg", "2026-02-10"), without="grade"

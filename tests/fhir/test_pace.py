@@ -23,7 +23,7 @@ from cds_service.record.codes import CodeBook
 from cds_service.record.model import COMPLETE, Failed, Partial, Read, Record
 from cds_service.record.tables import load_tables
 from cds_service.record.units import UnitBook
-from tests.charts import bundle, days_ago, everything, lab, patient, trial
+from tests.charts import bundle, condition, days_ago, everything, lab, patient, trial
 
 Json = dict[str, Any]
 MANY = 3 * LARGE_CHART
@@ -247,6 +247,14 @@ class TestSparing:
         assert takes_long(record)
         assert not takes_long(less)
         assert {"Observation": Failed(TOO_MUCH)} == gaps(less)
+
+    def test_of_vague_abatements(self, reader: Reader) -> None:
+        """Each is tried as there and as over."""
+        over = {"clinical": None, "abatementDateTime": "2026"}
+        record = reader.read(chart_of(*(condition("R13.10", **over) for _ in range(3))))
+
+        assert takes_long(record)
+        assert {"Condition": Failed(TOO_MUCH)} == gaps(without_much(record))
 
     def test_an_ordinary_one(self, reader: Reader) -> None:
         """Takes no time, and nothing is left out."""

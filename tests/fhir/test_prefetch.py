@@ -130,3 +130,26 @@ def test_a_chart_nested_without_end_is_unread(small_plan: SearchPlan) -> None:
 
     assert prefetched.patient is None
     assert Unread("provided as not FHIR") == prefetched.page("Condition")
+
+
+@pytest.mark.parametrize(
+    ("named", "bases"),
+    [
+        (None, ()),
+        ("https://ehr.example/fhir", ("https://ehr.example/fhir",)),
+        ("https://ehr.example/fhir/", ("https://ehr.example/fhir",)),
+        ("https://EHR.example:443/R4/", ("https://ehr.example/R4", "https://EHR.example:443/R4")),
+        ("https://ehr.example/fhir//", ()),
+        ("https://ehr.example/fhir?x=1", ()),
+        ("https://ehr.example/a/../fhir", ()),
+        ("https://good.example@evil.example/fhir", ()),
+        ("https://ehr.example/fhir\n", ()),
+        ("ehr.example/fhir", ()),
+        ("x" * 2048, ()),
+    ],
+)
+def test_the_server_named_is_known_as_it_is_written(
+    small_plan: SearchPlan, named: str | None, bases: tuple[str, ...]
+) -> None:
+    """And in its plain form; what is no plain base URL names no server."""
+    assert bases == read_prefetch({}, small_plan, "1", named).bases

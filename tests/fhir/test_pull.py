@@ -125,7 +125,7 @@ async def test_a_relevant_chart_is_read_in_two_stages(read: Any, server: Server)
     assert dict.fromkeys((*FIRST_STAGE, *SECOND_STAGE), COMPLETE) == chart.reads
     assert {"Patient", *FIRST_STAGE} == set(server.asked[:7])
     assert sorted(SECOND_STAGE) == sorted(server.asked[7:])
-    assert BASE == chart.base
+    assert (BASE,) == chart.bases
 
 
 async def test_a_chart_that_is_not_relevant_is_read_no_further(read: Any, server: Server) -> None:
@@ -529,7 +529,7 @@ async def test_without_a_server_what_was_not_sent_has_failed(read: Any, bundle: 
     assert COMPLETE == chart.reads["MedicationStatement"]
     assert COMPLETE == chart.reads["Consent"]
     assert Failed(f"not provided {asked}") == chart.reads["Observation"]
-    assert chart.base is None
+    assert () == chart.bases
 
 
 async def test_without_a_server_the_patient_must_be_sent(read: Any) -> None:

@@ -235,6 +235,31 @@ def test_a_medication_that_cannot_be_read_was_found() -> None:
     assert NO_DRUG in {one.message for one in found.data_issues}
 
 
+@pytest.mark.parametrize("kind", ["administration", "statement", "order", "dispense"])
+@pytest.mark.parametrize(
+    "elements", [STRANGE, {"implicitRules": "x"}, {"status": "x"}, {"subject": 5}]
+)
+def test_what_is_not_understood_is_reported(kind: str, elements: dict[str, Any]) -> None:
+    """Of each resource that names a drug."""
+    found = screen(chart(_use(kind, "completed") | elements))
+
+    assert "modifier" in {code for code, reference in issues(found) if reference.endswith("/x")}
+
+
+def test_a_drug_s_own_record_that_is_not_understood_is_reported() -> None:
+    """With the resource that names it."""
+    drug = by_reference("#m", contained=[medication("m", TEMOZOLOMIDE, **STRANGE)])
+
+    assert "modifier" in {code for code, _ in issues(screen(chart(drug)))}
+
+
+def test_an_end_that_cannot_be_read_is_reported() -> None:
+    """Beside a start that can."""
+    found = screen(chart(statement(TEMOZOLOMIDE, "2020-01-01", "later", id_="x")))
+
+    assert {("unreadable-date", "MedicationStatement/x")} == issues(found)
+
+
 def test_a_drug_with_no_known_code_is_listed() -> None:
     """It is none of those asked for, as far as the tables know, and it is named."""
     found = screen(chart(statement(coded("x-1", "https://local.test", text="Frobnicol 5 mg"))))

@@ -118,6 +118,30 @@ def test_no_status_counts_as_confirmed() -> None:
         ({"clinicalStatus": None, "abatementString": "last year"}, CLEAR),
         ({"clinicalStatus": None, "abatementDateTime": "2020"}, CLEAR),
         ({"clinicalStatus": None, "abatementDateTime": None}, ASK),
+        ({"clinicalStatus": None, "abatementDateTime": days_ago(1)}, CLEAR),
+        ({"clinicalStatus": None, "abatementDateTime": days_ago(0)}, CLEAR),
+        ({"clinicalStatus": None, "abatementDateTime": days_ago(-1)}, ASK),
+        ({"clinicalStatus": None, "abatementDateTime": "9999-12-31"}, ASK),
+        ({"clinicalStatus": None, "abatementDateTime": "2026"}, UNKNOWN),
+        ({"clinicalStatus": None, "abatementDateTime": "2027"}, ASK),
+        ({"clinicalStatus": None, "abatementDateTime": "over"}, UNKNOWN),
+        ({"clinicalStatus": None, "abatementDateTime": 5}, UNKNOWN),
+        ({"clinicalStatus": None, "abatementPeriod": {"start": "2020", "end": "2021"}}, CLEAR),
+        ({"clinicalStatus": None, "abatementPeriod": {"start": "2020", "end": "2030"}}, UNKNOWN),
+        ({"clinicalStatus": None, "abatementPeriod": {"start": "2021", "end": "2020"}}, UNKNOWN),
+        ({"clinicalStatus": None, "abatementPeriod": {"start": "2027", "end": "x"}}, UNKNOWN),
+        ({"clinicalStatus": None, "abatementPeriod": {"start": "2028"}}, ASK),
+        ({"clinicalStatus": None, "abatementPeriod": {"start": "2020"}}, CLEAR),
+        ({"clinicalStatus": None, "abatementPeriod": {"end": "2021"}}, CLEAR),
+        ({"clinicalStatus": None, "abatementPeriod": {}}, CLEAR),
+        ({"clinicalStatus": None, "abatementPeriod": 5}, UNKNOWN),
+        ({"clinicalStatus": None, "abatementAge": {"value": 60, "unit": "years"}}, CLEAR),
+        ({"clinicalStatus": None, "abatementAge": {"value": 90, "unit": "years"}}, ASK),
+        ({"clinicalStatus": None, "abatementAge": {"value": 90, "unit": "months"}}, CLEAR),
+        ({"clinicalStatus": None, "abatementAge": {}}, CLEAR),
+        ({"clinicalStatus": None, "abatementRange": {}}, CLEAR),
+        ({"clinicalStatus": words("active"), "abatementString": "over"}, CLEAR),
+        ({"abatementDateTime": "2020"}, ASK),
         ({"clinicalStatus": {"coding": [{"code": "resolved"}]}}, CLEAR),
         ({"clinicalStatus": {"coding": [{"code": "recurrence"}]}, "abatementAge": {}}, ASK),
     ],
@@ -127,6 +151,31 @@ def test_what_has_abated_is_not_active(elements: dict[str, Any], expected: str) 
     found = screen(chart(condition("R13.10") | elements))
 
     assert expected == verdict(found, "oral-intake")
+
+
+def test_a_date_that_tells_when_it_abated_and_cannot_be_read_is_reported() -> None:
+    """Beside one of the onset."""
+    one = condition("R13.10", id_="x", clinical=None, onset="once", abatementDateTime="over")
+
+    assert ("unreadable-date", "Condition/x") in issues(screen(chart(one)))
+
+
+@pytest.mark.parametrize("onset", [{"onsetDateTime": "once"}, {"onsetDateTime": 5}])
+def test_an_onset_that_cannot_be_read_is_reported(onset: dict[str, Any]) -> None:
+    """Text for a date, or something else."""
+    one = condition(BRAIN, id_="x") | onset
+
+    assert ("unreadable-date", "Condition/x") in issues(screen(chart(one)))
+
+
+def test_a_disease_that_may_have_abated_is_still_the_patient_s() -> None:
+    """Only what asks whether it is active is in doubt."""
+    tumor = condition("C7A.011", id_="net", clinical=None, abatementDateTime="2026")
+
+    found = screen(chart(tumor))
+
+    assert MET == verdict(found, "midgut-net")
+    assert 1 == len(result(found, "midgut-net").evidence)
 
 
 @pytest.mark.parametrize(
@@ -290,6 +339,41 @@ def test_a_pathology_report_that_is_in_doubt_proves_no_histology(elements: dict[
     assert "met" != result(screen(chart(tumor, path)), "histology").status
 
 
+@pytest.mark.parametrize("text", [None, "Operation"])
+def test_an_operation_without_a_date_is_called_by_its_name(text: str | None) -> None:
+    """Its own, or that of its code in the tables."""
+    op = procedure(coded(SURGERY, SNOMED, text=text), None, id_="op")
+
+    (issue,) = screen(chart(op)).data_issues
+
+    name = text or f"Surgical procedure ({SURGERY})"
+    assert ("no-date", f"{name}: no date is recorded") == (issue.code, issue.message)
+
+
+# --- Adverse events ----------------------------------------------------------------------------
+
+
+def event(**elements: Any) -> dict[str, Any]:
+    """A severe adverse event."""
+    held = {"actuality": "actual", "event": words("Neutropenia"), "date": "2026-10-01"}
+    severe = {"severity": {"coding": [{"code": "severe"}]}}
+    return resource("AdverseEvent", "ae", **(held | severe | elements))
+
+
+@pytest.mark.parametrize("elements", [STRANGE, {"implicitRules": "x"}, {"subject": 5}])
+def test_an_adverse_event_that_is_not_understood_is_listed_as_unusable(
+    elements: dict[str, Any],
+) -> None:
+    """And reported; one that is understood is a fact."""
+    fine, odd = screen(chart(event())), screen(chart(event(**elements)))
+    unusable = "Neutropenia (unusable: it has a modifier or a subject that is not understood)"
+
+    assert "Neutropenia (2026-10-01)" in result(fine, "toxicity").summary
+    assert f"{unusable} (2026-10-01)" in result(odd, "toxicity").summary
+    assert "modifier" not in {code for code, _ in issues(fine)}
+    assert ("modifier", "AdverseEvent/ae") in issues(odd)
+
+
 # --- Consent -----------------------------------------------------------------------------------
 
 
@@ -297,6 +381,24 @@ def consent(**elements: Any) -> str:
     """What is said of a consent to the trial."""
     held = {"status": "active", "category": [words("NET RETREAT")], "dateTime": "2026-11-01"}
     return verdict(screen(chart(resource("Consent", "c", **(held | elements)))), "consent")
+
+
+@pytest.mark.parametrize(
+    ("elements", "code"),
+    [
+        (STRANGE, "modifier"),
+        ({"provision": 5}, "modifier"),
+        ({"dateTime": "some day"}, "unreadable-date"),
+        ({"dateTime": 5}, "unreadable-date"),
+        ({"dateTime": days_ago(-1)}, "future-date"),
+    ],
+)
+def test_what_is_wrong_with_a_consent_is_reported(elements: dict[str, Any], code: str) -> None:
+    """As with any other resource."""
+    held = {"status": "active", "category": [words("NET RETREAT")], "dateTime": "2026-11-01"}
+    found = screen(chart(resource("Consent", "c", **(held | elements))))
+
+    assert (code, "Consent/c") in issues(found)
 
 
 @pytest.mark.parametrize(

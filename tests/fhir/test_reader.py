@@ -124,6 +124,40 @@ def test_a_url_of_the_bundle_that_names_someone_else_is_not_believed() -> None:
     assert CLEAR == verdict(found, "no-alkylator")
 
 
+def test_entries_of_two_servers_do_not_tell_whose_patient_it_is() -> None:
+    """Each may have one of this id, and the Patient itself came without a URL."""
+    content = chart()
+    for entry in content["entry"]:
+        entry.pop("fullUrl", None)
+    for base, drug in (("https://a.test/fhir", TEMOZOLOMIDE), ("https://b.test/fhir", RADIUM)):
+        subject = {"reference": f"{base}/Patient/anna"}
+        one = statement(drug, "2020-01-01", "2020-03-01", id_=f"{base[8]}", subject=subject)
+        url = f"{base}/MedicationStatement/{base[8]}"
+        content["entry"].append({"fullUrl": url, "resource": one})
+    alone = {**content, "entry": content["entry"][:-1]}
+
+    both = screen(content)
+
+    assert NOT_MET == verdict(screen(alone), "no-alkylator")
+    assert CLEAR == verdict(both, "no-alkylator")
+    assert {
+        ("other-patient", "MedicationStatement/a"), ("other-patient", "MedicationStatement/b"),
+    } <= issues(both)  # fmt: skip
+
+
+def test_an_entry_s_url_is_not_asked_where_the_patient_has_one() -> None:
+    """The Patient's own URL tells the server of the chart."""
+    base = "https://other.test/fhir"
+    drug = statement(
+        TEMOZOLOMIDE, "2020-01-01", id_="tmz", subject={"reference": f"{base}/Patient/anna"}
+    )
+    content = chart(drug)
+    content["entry"][0]["fullUrl"] = "https://ehr.test/fhir/Patient/anna"
+    content["entry"][1]["fullUrl"] = f"{base}/MedicationStatement/tmz"
+
+    assert CLEAR == verdict(screen(content), "no-alkylator")
+
+
 # --- The patient -------------------------------------------------------------------------------
 
 

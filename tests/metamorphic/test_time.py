@@ -57,9 +57,9 @@ def test_four_hundred_years_later_nothing_is_different(chart: Resources, days: i
     now = json.dumps(report_of(chart, day), default=str)
     later = json.dumps(report_of([moved(one, _later_year) for one in chart], then), default=str)
 
-    back = re.sub(
-        r"\b2[34]\d\d(?=-\d\d|, after)", lambda found: str(int(found[0]) - CENTURIES), later
-    )
+    # A year alone stands at the end of a text, or before what an advisory says of it.
+    year = r"\b2[34]\d\d(?=-\d\d|, after|\")"
+    back = re.sub(year, lambda found: str(int(found[0]) - CENTURIES), later)
     assert [] == differences(json.loads(now), json.loads(back))
 
 
@@ -96,6 +96,13 @@ def _has_vague_date(resource: Json) -> bool:
     found: list[str] = []
     moved(resource, lambda text: found.append(text) or text)
     return any(len(text) < 10 for text in found)
+
+
+def _ends_before_it_begins(value: Any) -> bool:
+    if isinstance(value, dict):
+        turned = str(value.get("end") or "9") < str(value.get("start") or "")
+        return turned or any(_ends_before_it_begins(one) for one in value.values())
+    return isinstance(value, list) and any(_ends_before_it_begins(one) for one in value)
 
 
 def _differ_elsewhere(one: Json, other: Json) -> bool:
@@ -165,7 +172,8 @@ def test_a_vaguer_date_never_decides_more(chart: Resources, data: st.DataObject)
 
     However many dates are cut: the chart with whole dates is one of those that the other can mean.
     """
-    assume(not any(_has_vague_date(one) for one in chart))
+    # A period that ends before it begins cannot be read; cut to its year, it can.
+    assume(not any(_has_vague_date(one) or _ends_before_it_begins(one) for one in chart))
     kept = data.draw(st.sampled_from((4, 7)))
     cut = set(data.draw(st.lists(st.integers(0, len(chart) - 1), max_size=6)))
     vague = [

@@ -58,6 +58,12 @@ class TestOneCode:
             (SNOMED, "422512005", "answer_ecog_1"),
             (SNOMED, "260415000", "answer_negative"),
             (SNOMED, "34516001", "midgut_body_site"),
+            (SNOMED, "34402009", "other_body_site"),
+            (ICDO3, "C25.4", "other_body_site"),
+            (SNOMED, "47625008", "intravenous_route"),
+            (LOINC, "LP7839-6", "pathology_report"),
+            (LOINC, "60567-5", "pathology_report"),
+            (LOINC, "11526-1", "pathology_report"),
             (SNOMED, "94225005", "metastasis"),
             (NCIT, "C35571", "response_progressive"),
             (ICDO3, "8249/3", "grade_2"),
@@ -560,6 +566,7 @@ class TestWords:
             ("consent", "CCTG NE.1.", "trial_consent"),
             ("pathology", "well-differentiated neuroendocrine neoplasm", "morphology_net"),
             ("form", "ophthalmic ointment", "local_form"),
+            ("route", "Methotrexate Intravenous", "antitumor"),
         ],
     )
     def test_answer(self, book: CodeBook, domain: str, text: str, concept: str) -> None:

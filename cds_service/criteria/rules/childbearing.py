@@ -11,7 +11,7 @@ from typing import Literal
 
 import msgspec
 
-from cds_service.criteria.finding import Context, Finding, dated, named, shown_date
+from cds_service.criteria.finding import Context, Finding, dated, named, shown_date, types_of
 from cds_service.criteria.latest import latest
 from cds_service.record.model import Diagnosis, ProcedureDone, Result, ResultState, Strength
 from cds_service.trial.rules import (
@@ -117,7 +117,7 @@ def contraception(rule: ContraceptionRule, context: Context) -> Finding:
         return by_sex
     potential = _potential(rule.childbearing, context)
     if potential.surgery:
-        return _with("surgery", potential.surgery)
+        return _with("surgery", potential.surgery, proofs=types_of(potential.surgery))
     if potential.postmenopausal:
         return _with("postmenopausal", potential.postmenopausal)
     if potential.unclear:
@@ -127,8 +127,9 @@ def contraception(rule: ContraceptionRule, context: Context) -> Finding:
     return Finding("ask")
 
 
-def _with(outcome: str, facts: Sequence[_Fact]) -> Finding:
-    return Finding(outcome, tuple(facts), {"what": ", ".join(dict.fromkeys(map(_named, facts)))})
+def _with(outcome: str, facts: Sequence[_Fact], *, proofs: frozenset[str] = frozenset()) -> Finding:
+    what = ", ".join(dict.fromkeys(map(_named, facts)))
+    return Finding(outcome, tuple(facts), {"what": what}, proofs=proofs)
 
 
 def _named(fact: _Fact) -> str:
@@ -147,7 +148,7 @@ def pregnancy_test(rule: PregnancyTestRule, context: Context) -> Finding:
 def _test(rule: Childbearing, context: Context) -> Finding:
     potential = _potential(rule, context)
     if potential.ended:
-        return _with("childbearing_ended", potential.ended)
+        return _with("childbearing_ended", potential.ended, proofs=types_of(potential.ended))
     if potential.postmenopausal:
         return _with("postmenopausal", potential.postmenopausal)
     clock = context.view.clock
@@ -186,7 +187,7 @@ def pregnancy(rule: PregnancyRule, context: Context) -> Finding:
     active = [one for one in context.view.diagnoses(rule.pregnancy) if one.active]
     confirmed = [one for one in active if one.confirmed]
     if confirmed:
-        return _pregnant(confirmed)
+        return _pregnant(confirmed, stands=True)
     by_status = _status(rule, context)
     if by_status is not None and by_status.outcome == "pregnant":
         return by_status
@@ -199,9 +200,9 @@ def pregnancy(rule: PregnancyRule, context: Context) -> Finding:
     return _test(rule.childbearing, context)
 
 
-def _pregnant(facts: Sequence[Diagnosis | Result]) -> Finding:
+def _pregnant(facts: Sequence[Diagnosis | Result], *, stands: bool = False) -> Finding:
     values = {"what": named(facts), "date": shown_date(facts[0].when)}
-    return Finding("pregnant", tuple(facts), values)
+    return Finding("pregnant", tuple(facts), values, stands=stands)
 
 
 def _status(rule: PregnancyRule, context: Context) -> Finding | None:

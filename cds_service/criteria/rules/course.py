@@ -10,7 +10,7 @@ import msgspec
 
 from cds_service.criteria.course import Course, Courses, read_courses
 from cds_service.criteria.finding import Context, Finding, dated, named, shown_date
-from cds_service.criteria.rules.drugs import certain_days, given, possible_days
+from cds_service.criteria.rules.drugs import certain_days, given, note_growth, possible_days
 from cds_service.criteria.view import View
 from cds_service.record.dates import When
 from cds_service.record.model import Diagnosis, Exposure, ProcedureDone, Strength
@@ -138,12 +138,13 @@ def _refusal(rule: CourseExposureRule, course: Course, view: View) -> str:
 class _After(msgspec.Struct):
     """Therapies sorted by what they mean for one course."""
 
-    given: list[Exposure | ProcedureDone]
-    limited: list[Exposure]
-    undated: list[Exposure | ProcedureDone]
-    review: list[Exposure | ProcedureDone | Diagnosis]
-    ordered: list[Exposure | ProcedureDone]
-    overlapping: list[Exposure]
+    given: list[Exposure | ProcedureDone] = []
+    limited: list[Exposure] = []
+    undated: list[Exposure | ProcedureDone] = []
+    review: list[Exposure | ProcedureDone | Diagnosis] = []
+    undated_review: list[ProcedureDone | Diagnosis] = []
+    ordered: list[Exposure | ProcedureDone] = []
+    overlapping: list[Exposure | ProcedureDone] = []
 
 
 def no_intervening_therapy(rule: InterveningRule, context: Context) -> Finding:
@@ -164,14 +165,14 @@ def no_intervening_therapy(rule: InterveningRule, context: Context) -> Finding:
 
 
 def _after(rule: InterveningRule, course: Course, context: Context) -> Finding:
-    after = _After([], [], [], [], [], [])
+    after = _After()
     _sort_drugs(rule, course, context.view, after)
     _sort_procedures(rule, course, context.view, after)
-    after.review.extend(
-        one
-        for one in context.view.diagnoses(rule.review_diagnoses, dated=True)
-        if one.when is not None and one.when.first > course.last
-    )
+    for one in context.view.diagnoses(rule.review_diagnoses, dated=True):
+        if one.when is None:
+            after.undated_review.append(one)
+        elif one.when.first > course.last:
+            after.review.append(one)
     if after.given:
         return _found("given", after.given, stands=_stands(rule, course, after.given))
     limited = _limited(rule, course, after.limited, context)
@@ -181,12 +182,15 @@ def _after(rule: InterveningRule, course: Course, context: Context) -> Finding:
         return _found("undated", after.undated)
     if limited is not None:
         return limited
-    if after.review:
-        return _found("review", after.review)
-    if after.overlapping:
-        return _found("overlapping", after.overlapping)
-    if after.ordered:
-        return _found("ordered", after.ordered)
+    # From what surely came after the course down to what may be no therapy at all.
+    for outcome, facts in (
+        ("review", after.review),
+        ("undated", after.undated_review),
+        ("overlapping", after.overlapping),
+        ("ordered", after.ordered),
+    ):
+        if facts:
+            return _found(outcome, facts)
     return Finding("none", values={"last": course.cycles[-1].shown})
 
 
@@ -271,13 +275,11 @@ def _limited(
     ]
     clock = context.view.clock
     sure, at_most = certain_days(every, clock), possible_days(every, clock)
-    for count in (len(sure), len(at_most)):
-        if count <= rule.limited_days:
-            clock.note(date.fromordinal(clock.today.toordinal() + rule.limited_days + 1 - count))
-    if len(sure) > rule.limited_days:
+    note_growth(every, (sure, at_most), rule.limited_days, clock)
+    if sure > rule.limited_days:
         return _found("given", exposures, stands=_stands(rule, course, exposures))
     finding = _found("limited", exposures)
-    finding.values["days"] = str(len(at_most))
+    finding.values["days"] = str(at_most)
     return finding
 
 
@@ -285,10 +287,27 @@ def _sort_procedures(rule: InterveningRule, course: Course, view: View, after: _
     decisive = frozenset(rule.procedures)
     for one in view.procedures((*rule.procedures, *rule.review_procedures)):
         if one.when is None:
-            if one.strength is Strength.GIVEN and one.concepts & decisive:
-                after.undated.append(one)
-        elif one.when.first > course.last and not _is_told(rule, course, one):
+            _sort_undated(rule, one, after)
+        elif _is_told(rule, course, one):
+            continue
+        elif one.when.first > course.last:
             _sort_procedure(decisive, one, after)
+        elif one.strength is Strength.GIVEN and _ends_after(one, course.last):
+            after.overlapping.append(one)
+
+
+def _ends_after(one: ProcedureDone, day: date) -> bool:
+    return one.end is not None and one.end.first > day
+
+
+def _sort_undated(rule: InterveningRule, one: ProcedureDone, after: _After) -> None:
+    """What was done on a day that nobody knows, but for one more telling of the course itself."""
+    if one.strength is not Strength.GIVEN:
+        after.ordered.append(one)
+    elif one.concepts.intersection(rule.procedures):
+        after.undated.append(one)
+    elif not one.concepts.intersection(rule.course.unnamed_therapy):
+        after.undated_review.append(one)
 
 
 def _is_told(rule: InterveningRule, course: Course, one: ProcedureDone) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date, timedelta
 
-from cds_service.criteria.finding import Context, Finding, dated, named, shown_date
+from cds_service.criteria.finding import Context, Finding, dated, named, shown_date, types_of
 from cds_service.criteria.latest import against, latest, newest
 from cds_service.criteria.rules.drugs import given
 from cds_service.record.model import (
@@ -59,7 +59,7 @@ def recent_procedure(rule: RecentProcedureRule, context: Context) -> Finding:
     if sure:
         last = max(sure, key=_last_day)
         values = {"what": named(sure), "date": shown_date(last.end or last.when)}
-        return Finding("recent", tuple(sure), values)
+        return Finding("recent", tuple(sure), values, stands=True)
     if found:
         values = {
             "what": named(found),
@@ -102,7 +102,8 @@ def controlled_infection(rule: ControlledInfectionRule, context: Context) -> Fin
         return Finding("disagree", facts, values)
     outcome = said.pop()
     if outcome != "suppressed":
-        return Finding(outcome, facts, values)
+        # Whatever therapy there is, the load decides.
+        return Finding(outcome, facts, values, proofs=types_of(loads))
     return _therapy(rule, facts, values, context)
 
 
@@ -174,7 +175,8 @@ def _on_steroid(
     clock = context.view.clock
     current = [one for one in steroids if one.ongoing and one.end is None]
     if current:
-        return Finding("on_steroid", (*found, *current), {"what": named(current)})
+        on: tuple[Diagnosis | Exposure, ...] = (*found, *current)
+        return Finding("on_steroid", on, {"what": named(current)}, stands=True)
     recent = []
     for one in steroids:
         last = one.end or one.start
@@ -187,10 +189,9 @@ def _on_steroid(
     if not recent:
         return None
     day = max(last for last, _ in recent)
-    facts = tuple(one for _, one in recent)
-    return Finding(
-        "recent_steroid", (*found, *facts), {"what": named(facts), "date": day.isoformat()}
-    )
+    taken = [one for _, one in recent]
+    values = {"what": named(taken), "date": day.isoformat()}
+    return Finding("recent_steroid", (*found, *taken), values, stands=True)
 
 
 # --- Heart failure -----------------------------------------------------------------------------

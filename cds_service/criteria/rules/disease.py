@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from cds_service.criteria.finding import Context, Finding, dated, named, shown_date
+from cds_service.criteria.finding import Context, Finding, dated, named, shown_date, types_of
 from cds_service.criteria.latest import against, day_of, latest, newest
 from cds_service.criteria.view import Fact
 from cds_service.record.model import Diagnosis, Result, ResultState
@@ -45,6 +45,10 @@ def _site(rule: TumorSiteRule, one: Diagnosis) -> str:
         return "accepted"
     if one.concepts.intersection(rule.other_site):
         return "other_site"
+    if one.body_site.intersection(rule.other_body_sites) and not one.concepts.intersection(
+        (*rule.metastasis, *rule.review)
+    ):
+        return "other_site"
     if one.concepts.intersection(rule.metastasis) and not one.concepts.intersection(rule.review):
         return "metastasis"
     return "review"
@@ -67,18 +71,32 @@ def metastatic(rule: MetastaticRule, context: Context) -> Finding:
     sure: list[Diagnosis | Result] = [one for one in (*spread, *with_stage) if one.confirmed]
     sure.extend(staged)
     if sure:
-        return Finding("metastasis", tuple(dict.fromkeys(sure)), {"what": dated(sure)})
+        values = {"what": _with_stages(rule, context, sure)}
+        return Finding("metastasis", tuple(dict.fromkeys(sure)), values, proofs=types_of(sure))
     unsure = (*spread, *with_stage)
     if unsure:
-        return Finding("unconfirmed", unsure, {"what": dated(unsure)})
+        return Finding("unconfirmed", unsure, {"what": _with_stages(rule, context, unsure)})
     return Finding("none")
 
 
+def _with_stages(
+    rule: MetastaticRule, context: Context, facts: Sequence[Diagnosis | Result]
+) -> str:
+    """The displays of facts with the stage that they tell and their dates, each once."""
+    told = []
+    for one in facts:
+        stage = one.answers if isinstance(one, Result) else one.stage
+        label = context.label(stage, rule.stage)
+        what = f"{one.source.display}, {label}" if label else one.source.display
+        told.append(f"{what} ({shown_date(one.when)})")
+    return ", ".join(dict.fromkeys(told))
+
+
 def histology(rule: HistologyRule, context: Context) -> Finding:
-    """A morphology code on a diagnosis, a pathology report, or a morphology observation."""
+    """A morphology code on a diagnosis, or the tumour in a pathology report or observation."""
     view = context.view
     coded = view.diagnoses(rule.morphology)
-    wanted = frozenset(rule.morphology)
+    wanted = frozenset((*rule.morphology, *rule.tumor))
     reports = [one for one in view.reports(rule.pathology) if one.conclusion & wanted]
     observed = [
         one
@@ -89,7 +107,7 @@ def histology(rule: HistologyRule, context: Context) -> Finding:
         *(one for one in coded if one.confirmed), *reports, *observed,
     )  # fmt: skip
     if sure:
-        return Finding("confirmed", sure, {"what": dated(sure)})
+        return Finding("confirmed", sure, {"what": dated(sure)}, proofs=types_of(sure))
     if coded:
         return Finding("unconfirmed", tuple(coded), {"what": dated(coded)})
     return Finding("none")
@@ -120,7 +138,22 @@ def grade(rule: GradeRule, context: Context) -> Finding:
         return Finding(outcome, facts, values)
     if not any(_sure(one) for one in facts):
         return Finding("unconfirmed", facts, values)
-    return Finding(said.pop(), facts, values)
+    return Finding(said.pop(), facts, values, phrases=_passed_over(rule, context, facts))
+
+
+def _passed_over(
+    rule: GradeRule, context: Context, facts: Sequence[Result | Diagnosis]
+) -> tuple[tuple[str, dict[str, str]], ...]:
+    """The note that a newer observation has no value."""
+    days = [one.when.first for one in facts if one.when is not None]
+    empty = [
+        one
+        for one in context.view.results(rule.observation)
+        if one.state is ResultState.EMPTY and one.when is not None
+    ]
+    if not days or not any(one.when and one.when.first > max(days) for one in empty):
+        return ()
+    return (("advisory_older", {"date": shown_date(facts[0].when)}),)
 
 
 def _sure(one: Result | Diagnosis) -> bool:
@@ -154,7 +187,8 @@ def _proliferation(rule: GradeRule, context: Context) -> Finding:
         return Finding("none")
     facts = deciding.results
     if deciding.unusable is not None or any(one.amount is None for one in facts):
-        return Finding("unreadable", facts, {"value": facts[0].original, "date": day_of(facts)})
+        told = {"value": facts[0].original, "date": day_of(facts)}
+        return Finding("proliferation_unreadable", facts, told)
     values = {"value": facts[0].normalized, "date": day_of(facts)}
     low = all(
         one.amount is not None and against(one.amount, "<=", rule.proliferation_limit) == "met"

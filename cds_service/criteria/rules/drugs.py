@@ -35,22 +35,24 @@ def exposure_days(rule: ExposureDaysRule, context: Context) -> Finding:
     unsure = not_given(found)
     clock = context.view.clock
     sure, at_most = certain_days(own, clock), possible_days(own, clock)
-    _note_days(clock, len(sure), len(at_most), rule.maximum_days)
-    values = {"days": str(len(sure)), "what": named((*other, *unsure))}
-    if len(sure) > rule.maximum_days:
+    note_growth(own, (sure, at_most), rule.maximum_days, clock)
+    values = {"days": str(sure), "what": named((*other, *unsure))}
+    if sure > rule.maximum_days:
         return Finding("beyond", tuple(own), values, stands=True)
+    if unreadable := _without_readable_date(rule, context):
+        return Finding("unreadable", unreadable, {"what": named(unreadable)})
     if other:
         return Finding("other_product", tuple(other), values)
     if undated:
         facts = [one for one in given(found) if one.source.reference in undated]
         return Finding("undated", tuple(facts))
-    if len(at_most) > rule.maximum_days:
+    if at_most > rule.maximum_days:
         values["start"] = ", ".join(shown_date(one.start) for one in own if _end_unknown(one))
         return Finding("end_unknown", tuple(own), values)
     if unsure:
         return Finding("beside" if own else "ordered_only", (*own, *unsure), values)
     if own:
-        return Finding("within", tuple(own), values | {"days": str(len(at_most))})
+        return Finding("within", tuple(own), values | {"days": str(at_most)})
     return Finding("none")
 
 
@@ -64,42 +66,61 @@ def _without_start(rule: ExposureDaysRule, context: Context) -> frozenset[str]:
     )
 
 
+def _without_readable_date(rule: ExposureDaysRule, context: Context) -> tuple[Exposure, ...]:
+    """What was given on days that are recorded and cannot be read, or in doubt (detail 5)."""
+    return tuple(
+        one
+        for one in given(context.view.exposures(rule.drug, dated=False))
+        if one.doubtful
+        or any(when is not None and when.unreadable for when in (one.start, one.end))
+    )
+
+
 def _end_unknown(one: Exposure) -> bool:
     return one.end is None and not one.ongoing
 
 
-def certain_days(exposures: Iterable[Exposure], clock: Clock) -> set[date]:
-    """Days up to today on which the drug was surely taken."""
-    days: set[date] = set()
+def certain_days(exposures: Iterable[Exposure], clock: Clock) -> int:
+    """On how many days up to today the drug was surely taken."""
+    spans = []
     for one in exposures:
         if one.start is None:
             continue
         if one.end is not None:
-            days.update(_between(one.start.first, min(one.end.first, clock.today)))
-        elif one.ongoing:
-            days.update(_between(one.start.first, clock.today))
+            spans.append((one.start.first, min(one.end.first, clock.today)))
         else:
-            days.add(one.start.first)
+            spans.append((one.start.first, clock.today if one.ongoing else one.start.first))
+    return _days_in(spans)
+
+
+def possible_days(exposures: Iterable[Exposure], clock: Clock) -> int:
+    """On how many days up to today the drug may have been taken, unknown ends reaching today."""
+    return _days_in(
+        (one.start.first, clock.today if one.end is None else min(one.end.first, clock.today))
+        for one in exposures
+        if one.start is not None
+    )
+
+
+def _days_in(spans: Iterable[tuple[date, date]]) -> int:
+    """How many days lie in any of the spans, both ends of each included."""
+    days = 0
+    reached = date.min
+    for first, last in sorted(spans):
+        if last > reached or (days == 0 and last == reached):
+            start = max(first, reached + _DAY) if days else first
+            days += max((last - start).days + 1, 0)
+            reached = max(reached, last)
     return days
 
 
-def possible_days(exposures: Iterable[Exposure], clock: Clock) -> set[date]:
-    """Days up to today on which the drug may have been taken, unknown ends reaching today."""
-    days: set[date] = set()
-    for one in exposures:
-        if one.start is not None:
-            end = clock.today if one.end is None else min(one.end.first, clock.today)
-            days.update(_between(one.start.first, end))
-    return days
-
-
-def _between(first: date, last: date) -> list[date]:
-    return [first + timedelta(days=n) for n in range((last - first).days + 1)]
-
-
-def _note_days(clock: Clock, sure: int, at_most: int, limit: int) -> None:
-    """A count of days that still grows reaches the limit at the earliest after the days left."""
-    for count in (sure, at_most):
+def note_growth(
+    exposures: Iterable[Exposure], counts: Iterable[int], limit: int, clock: Clock
+) -> None:
+    """A count of days that still grows passes the limit at the earliest after the days left."""
+    if not any(one.end is None or one.end.first >= clock.today for one in exposures):
+        return
+    for count in counts:
         if 0 < count <= limit:
             clock.note(clock.today + _DAY * (limit + 1 - count))
 

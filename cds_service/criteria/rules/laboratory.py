@@ -337,8 +337,12 @@ def _formula(rule: ClearanceRule, inputs: _Inputs, weight: Span, creatinine: Spa
         creatinine.low_open,
         creatinine.high_open,
     )
-    if bound.high is not None and against(product, ">", bound.high) == "met":
-        return "met"
+    if bound.high is not None:
+        # Where the creatinine is surely below its high end, a clearance that meets the limit there
+        # is above it.
+        over = ">=" if bound.high_open else ">"
+        if against(product, over, bound.high) == "met":
+            return "met"
     if bound.low is not None and against(product, "<=", bound.low) == "met":
         return "not_met"
     return "straddles"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from decimal import Decimal
 
 from cds_service.criteria.finding import Context, Finding, shown_date
-from cds_service.criteria.latest import against, day_of, latest
+from cds_service.criteria.latest import Latest, against, day_of, latest
 from cds_service.record.dates import birthday, completed_years
 from cds_service.record.model import Result, Span
 from cds_service.trial.rules import (
@@ -60,22 +60,31 @@ def performance_status(rule: PerformanceRule, context: Context) -> Finding:
     if deciding is None:
         return _other_scale(rule, context)
     facts = deciding.results
-    values = {"value": _shown(facts), "date": day_of(facts)}
+    values = {"value": _scores(rule, facts), "date": day_of(facts)}
     if deciding.unusable is not None:
         return Finding("unusable", facts, values)
     found = {_against(rule, one) for one in facts}
     if len(found) > 1:
         return Finding("disagree", facts, values)
-    return Finding(found.pop(), facts, values, phrases=_old(rule, context, facts))
+    return Finding(found.pop(), facts, values, phrases=_notes(rule, context, deciding))
 
 
 def _against(rule: PerformanceRule, one: Result) -> str:
     amount = one.amount
-    if amount is None:
-        for score, answer in enumerate(rule.answers):
-            if answer in one.answers:
-                amount = Span(Decimal(score), Decimal(score))
+    if amount is None and (score := _score(rule, one)) is not None:
+        amount = Span(Decimal(score), Decimal(score))
     return "unusable" if amount is None else against(amount, "<=", rule.maximum)
+
+
+def _score(rule: PerformanceRule, one: Result) -> int | None:
+    """The score that a coded or worded answer stands for."""
+    found = [score for score, answer in enumerate(rule.answers) if answer in one.answers]
+    return found[-1] if found else None
+
+
+def _scores(rule: PerformanceRule, facts: Sequence[Result]) -> str:
+    scores = ((one, _score(rule, one) if one.amount is None else None) for one in facts)
+    return ", ".join(dict.fromkeys(one.text if s is None else str(s) for one, s in scores))
 
 
 def _other_scale(rule: PerformanceRule, context: Context) -> Finding:
@@ -89,7 +98,7 @@ def _other_scale(rule: PerformanceRule, context: Context) -> Finding:
     found = {_converted(rule, one.amount) for one in facts if one.amount is not None}
     if len(found) > 1:
         return Finding("disagree", facts, values)
-    return Finding(found.pop(), facts, values, phrases=_old(rule, context, facts))
+    return Finding(found.pop(), facts, values, phrases=_notes(rule, context, deciding))
 
 
 def _converted(rule: PerformanceRule, amount: Span) -> str:
@@ -97,17 +106,25 @@ def _converted(rule: PerformanceRule, amount: Span) -> str:
         return "converted_met"
     if against(amount, "<=", rule.other_not_met_to) == "met":
         return "converted_not_met"
-    return "converted_unclear"
+    above = against(amount, ">", rule.other_not_met_to) == "met"
+    below = against(amount, "<", rule.other_met_from) == "met"
+    return "converted_unclear" if above and below else "converted_straddles"
 
 
 def _shown(facts: Sequence[Result]) -> str:
     return ", ".join(dict.fromkeys(one.text for one in facts))
 
 
-def _old(
-    rule: PerformanceRule, context: Context, facts: Sequence[Result]
+def _notes(
+    rule: PerformanceRule, context: Context, deciding: Latest
 ) -> tuple[tuple[str, dict[str, str]], ...]:
-    when = facts[0].when
-    if when is None or context.view.clock.days_since(when.first) <= rule.advisory_days:
+    """What is to be said about the date of the score that decides."""
+    when = deciding.results[0].when
+    if when is None:
         return ()
-    return (("advisory_old", {"date": when.shown()}),)
+    notes = []
+    if deciding.passed_over:
+        notes.append("advisory_older")
+    if context.view.clock.days_since(when.first) > rule.advisory_days:
+        notes.append("advisory_old")
+    return tuple((note, {"date": when.shown()}) for note in notes)

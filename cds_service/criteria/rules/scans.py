@@ -14,6 +14,8 @@ from cds_service.criteria.view import Fact
 from cds_service.record.model import Result, ResultState, Scan, Span
 from cds_service.trial.rules import ScanRule, UptakeRule
 
+_SCAN_TYPES = frozenset({"DiagnosticReport", "ImagingStudy", "Procedure"})
+
 
 class _Scans(msgspec.Struct, frozen=True):
     """The deciding scans, and the newest one whose tracer is not known."""
@@ -73,16 +75,13 @@ def uptake(rule: UptakeRule, context: Context) -> Finding:
     if broken := [one for one in (*lesion, *organ) if one.state is ResultState.UNUSABLE]:
         return Finding("unusable", facts, {"what": named(broken)})
     by_values = _by_values(lesion, organ)
+    if by_values == "straddles":
+        return Finding("straddles", facts, _compared(lesion, organ, on))
     by_conclusion = _by_conclusion(rule, deciding)
     if by_values == "disagree" or (by_values and by_conclusion and by_values != by_conclusion):
         return Finding("disagree", facts, {"date": on})
     if by_values:
-        values = {
-            "lesion": ", ".join(one.normalized for one in lesion),
-            "organ": ", ".join(one.normalized for one in organ),
-            "date": on,
-        }
-        return Finding(f"{by_values}_values", facts, values)
+        return Finding(f"{by_values}_values", facts, _compared(lesion, organ, on))
     if by_conclusion == "disagree":
         return Finding("disagree", facts, {"date": on})
     if by_conclusion:
@@ -90,22 +89,63 @@ def uptake(rule: UptakeRule, context: Context) -> Finding:
     return Finding("open", deciding)
 
 
+def _compared(lesion: Sequence[Result], organ: Sequence[Result], on: str) -> dict[str, str]:
+    return {
+        "lesion": ", ".join(one.normalized for one in lesion),
+        "organ": ", ".join(one.normalized for one in organ),
+        "date": on,
+    }
+
+
 def _belonging(rule: UptakeRule, context: Context, scans: Sequence[Scan]) -> list[Result]:
     """SUV results of the scan: by reference, or else of the same day."""
     found = [one for one in context.view.results(rule.uptake) if one.state is not ResultState.EMPTY]
+    own, others = _told_apart(rule.scan, context, scans)
+    references = {one.source.reference for one in own}
+    links = {link for one in own for link in one.links}
+    of_others = {link for one in others for link in one.links}
+    day = _day(scans)
+
+    def belongs(one: Result) -> bool:
+        reference = one.source.reference
+        if references.intersection(one.part_of) or reference in links:
+            return True
+        # One that is linked to another scan is not of this one, whatever its day.
+        if reference in of_others or any(_names_scan(link) for link in one.part_of):
+            return False
+        return one.when is not None and one.when.first == day
+
+    return [one for one in found if belongs(one)]
+
+
+def _told_apart(
+    rule: ScanRule, context: Context, scans: Sequence[Scan]
+) -> tuple[list[Scan], list[Scan]]:
+    """All that is recorded of the deciding scans, and every other scan."""
+    every = context.view.scans((*rule.scan, *rule.tracer, *rule.other_tracer))
     references = {one.source.reference for one in scans}
     links = {link for one in scans for link in one.links}
-    linked = [
-        one
-        for one in found
-        if references.intersection(one.part_of) or one.source.reference in links
-    ]
     day = _day(scans)
-    same_day = [one for one in found if one.when is not None and one.when.first == day]
-    if not linked:
-        return same_day
-    # One that names no scan belongs to that of its day; one that names another scan does not.
-    return [*linked, *(one for one in same_day if one not in linked and not one.part_of)]
+    foreign = [one for one in every if one.tracer.intersection(rule.other_tracer)]
+    alone = not any(one.when is not None and one.when.first == day for one in foreign)
+
+    def is_own(one: Scan) -> bool:
+        reference = one.source.reference
+        if reference in references:
+            return True
+        if one.tracer:
+            return False
+        if reference in links or references.intersection(one.links):
+            return True
+        # The study or the report of a scan often leaves the tracer to the procedure.
+        return alone and one.when is not None and one.when.first == day
+
+    own = [one for one in every if is_own(one)]
+    return own, [one for one in every if one not in own]
+
+
+def _names_scan(link: str) -> bool:
+    return link.partition("/")[0] in _SCAN_TYPES
 
 
 def _is_lesion(rule: UptakeRule, one: Result) -> bool:
@@ -124,6 +164,8 @@ def _by_values(lesion: Sequence[Result], organ: Sequence[Result]) -> str:
     if not lesions or not organs:
         return ""
     said = {_brightest(lesions, mean) for mean in organs}
+    if "straddles" in said:
+        return "straddles"
     return said.pop() if len(said) == 1 else "disagree"
 
 
@@ -131,7 +173,7 @@ def _brightest(lesions: Sequence[Span], mean: Span) -> str:
     """Strictly greater than the mean, for any lesion."""
     if any(_above(one, mean) for one in lesions):
         return "positive"
-    return "negative" if all(_not_above(one, mean) for one in lesions) else "disagree"
+    return "negative" if all(_not_above(one, mean) for one in lesions) else "straddles"
 
 
 def _above(one: Span, mean: Span) -> bool:

@@ -42,7 +42,15 @@ def _judge(listed: Sequence[Result], severe: Sequence[AdverseEvent]) -> Finding:
 
 
 def _values(results: Sequence[Result]) -> str:
-    return ", ".join(dict.fromkeys(f"{one.source.display} {_value(one)}" for one in results))
+    return ", ".join(dict.fromkeys(_told(one.source.display, _value(one)) for one in results))
+
+
+def _told(display: str, value: str) -> str:
+    """A name and its value, without saying the word twice that ends one and begins the other."""
+    first, _, rest = value.partition(" ")
+    words = display.split()
+    twice = bool(rest and words) and words[-1].casefold() == first.casefold()
+    return f"{display} {rest if twice else value}"
 
 
 def _value(one: Result) -> str:
