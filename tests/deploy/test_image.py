@@ -206,7 +206,7 @@ def test_it_serves_hardened(started: Container) -> None:
 def test_it_is_healthy_as_its_recipe_asks(engine: Engine, image: str, started: Container) -> None:
     """The command of the health check works in it; its port is that of the default command."""
     (found,) = json.loads(engine("inspect", image).stdout)
-    _, *check = found["HealthCheck"]["Test"]
+    _, *check = found["Healthcheck"]["Test"]
     moved = [one.replace(":8000/", f":{started.port}/") for one in check]
 
     started.run_inside(*moved)
