@@ -29,10 +29,15 @@ def lab(rule: LabRule, context: Context) -> Finding:
     derived = _derive(rule, context)
     if derived is not None:
         return derived
+    return _no_recent(every, rule.limit, context)
+
+
+def _no_recent(every: Sequence[Result], limit: Decimal | None, context: Context) -> Finding:
+    """The latest result that is too old, or none at all."""
     older = latest(every)
     if older is None:
         return Finding("none")
-    facts = _rounded(older.results, rule.limit, context)
+    facts = _rounded(older.results, limit, context)
     return Finding("outdated", facts, {"value": _shown(facts), "date": day_of(facts)})
 
 
@@ -242,7 +247,7 @@ def _computed(rule: ClearanceRule, context: Context) -> Finding:
     weight = latest(_recent(view.results(rule.weight), rule.weight_within_days, context))
     lacks = (*_lacking(rule.creatinine, creatinine), *_lacking(rule.weight, weight))
     if creatinine is None:
-        finding = _no_creatinine(every, context)
+        finding = _no_recent(every, None, context)
     else:
         finding = _from_what_is_there(rule, creatinine, weight, context)
     if finding.outcome not in ("met", "not_met"):
@@ -254,14 +259,6 @@ def _lacking(concepts: Sequence[str], found: Latest | None) -> tuple[str, ...]:
     """The concepts of an input where it is not one value that can be used."""
     amounts = {_exact(one) for one in found.results} if found else {None}
     return tuple(concepts) if None in amounts or len(amounts) > 1 else ()
-
-
-def _no_creatinine(every: Sequence[Result], context: Context) -> Finding:
-    older = latest(every)
-    if older is None:
-        return Finding("none")
-    facts = _rounded(older.results, None, context)
-    return Finding("outdated", facts, {"value": _shown(facts), "date": day_of(facts)})
 
 
 def _from_what_is_there(
