@@ -104,4 +104,8 @@ def _said(result: CriterionResult) -> Text:
         parts.append(f"can be met from {result.eligible_from}")
     said = Text("; ".join(plain(part, 400) for part in parts if part))
     sources = ", ".join(dict.fromkeys(one_line(one.reference) for one in result.evidence))
-    return said.append(f" [{sources}]", "dim") if sources else said
+    if sources:
+        said.append(f" [{sources}]", "dim")
+    for one in result.missing:
+        said.append(f"\n→ {'order' if one.kind == 'order' else 'ask'}: {plain(one.label)}", "cyan")
+    return said

@@ -19,7 +19,8 @@ from cds_service.fhir.pace import InTime, always
 from cds_service.fhir.reader import Reader
 from cds_service.fhir.sparing import takes_long, without_much
 from cds_service.record.codes import CodeBook
-from cds_service.record.model import Read, Record
+from cds_service.record.model import Record
+from cds_service.record.reads import Read
 from cds_service.record.units import UnitBook
 from cds_service.report import Report, Version
 from cds_service.trial.schema import Trial

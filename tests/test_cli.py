@@ -384,6 +384,26 @@ def test_every_form_prints_every_criterion(run: Run, base: Path, form: str) -> N
     assert ("Platelet" if form == "markdown" else "platelets") in ran.out
 
 
+@pytest.mark.parametrize("form", ["text", "markdown"])
+def test_the_forms_for_people_say_what_to_order_and_what_to_ask(
+    run: Run, tmp_path: Path, form: str
+) -> None:
+    """Whatever the report says is missing, in its own words."""
+    asked = (
+        "evaluate",
+        write(tmp_path / "chart.json", chart(without="plt")),
+        "--as-of",
+        AS_OF,
+        "--format",
+    )
+    missing = [it for one in report(run(*asked, "json"))["criteria"] for it in one["missing"]]
+
+    said = " ".join(run(*asked, form).out.split())
+
+    assert {"order", "question"} == {one["kind"] for one in missing}
+    assert [] == [one["label"] for one in missing if one["label"] not in said]
+
+
 def test_standard_input_is_a_chart_as_a_file_is(run: Run, base: Path) -> None:
     """And NDJSON is one as a Bundle is."""
     options = ("--as-of", AS_OF, "--format", "json")

@@ -21,7 +21,7 @@ import msgspec
 from cds_service.comparison import Comparison, compare
 from cds_service.fhir.chart import LARGE_CHART, Chart
 from cds_service.fhir.sparing import unread
-from cds_service.record.model import Read
+from cds_service.record.reads import Read
 from cds_service.report import Report
 from cds_service.screening import NotConcerned, OpenChart, Screener
 

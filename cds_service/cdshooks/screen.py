@@ -20,7 +20,7 @@ from cds_service.fhir.scopes import read_scopes
 from cds_service.fhir.tags import patient_tags
 from cds_service.operations.request_ids import outbound_headers
 from cds_service.operations.tracing import NO_TRACING, Tracing
-from cds_service.record.model import Complete, Failed, NotPermitted, Partial, Read
+from cds_service.record.reads import Complete, Failed, NotPermitted, Partial, Read
 from cds_service.report import Report
 from cds_service.screening import NotConcerned, Screener
 from cds_service.trust.caller import Caller

@@ -17,7 +17,7 @@ import msgspec
 from cds_service.criteria.clock import Clock
 from cds_service.criteria.settle import Judgement
 from cds_service.errors import InputError
-from cds_service.record.model import DataIssue
+from cds_service.record.reads import DataIssue
 from cds_service.trial.schema import CriterionSpec, Trial
 
 

@@ -16,7 +16,7 @@ import msgspec
 
 from cds_service.criteria.view import View
 from cds_service.record.model import Exposure, ProcedureDone, Strength
-from cds_service.trial.rules import CourseRule
+from cds_service.trial.rules.course import CourseRule
 
 # Of possible cycles beside given ones so many are tried in every combination.
 _MOST_POSSIBLE = 5

@@ -14,8 +14,9 @@ from math import prod
 import msgspec
 
 from cds_service.criteria.latest import newest
-from cds_service.record.model import Result, ResultState, Span
-from cds_service.trial.rules import Derivation
+from cds_service.record.amounts import Span
+from cds_service.record.model import Result, ResultState
+from cds_service.trial.rules.laboratory import Derivation
 
 Window = Callable[[Sequence[str]], Sequence[Result]]
 _PERCENT = Decimal(1) / Decimal(100)

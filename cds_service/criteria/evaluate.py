@@ -17,7 +17,8 @@ from cds_service.criteria.relevance import Answer, relevance
 from cds_service.criteria.rules import FUNCTIONS
 from cds_service.criteria.settle import Judgement, Patience, Rulebook, judge
 from cds_service.criteria.view import Fact, RecordIndex
-from cds_service.record.model import Complete, DataIssue, Record, Unreadable
+from cds_service.record.model import Record
+from cds_service.record.reads import Complete, DataIssue, Unreadable
 from cds_service.report import (
     CriterionResult,
     Evidence,
@@ -200,13 +201,13 @@ class Evaluator:
             return words.format_map({"reads": reads, "records": _listed(judged.unreadable)})
         if judged.reason:
             words = common.doubtful if judged.reason == "doubtful" else common.imprecise
-            facts = ", ".join(
-                dict.fromkeys(
-                    f"{fact.source.display} {fact.when.shown() if fact.when else ''}".strip()
-                    for fact in judged.culprits
-                )
-            )
-            return words.format_map({"facts": facts})
+            facts = [
+                f"{fact.source.display} {fact.when.shown() if fact.when else ''}".strip()
+                for fact in judged.culprits
+            ]
+            if judged.birth is not None:
+                facts.append(f"{common.birth} {judged.birth.shown()}")
+            return words.format_map({"facts": ", ".join(dict.fromkeys(facts))})
         finding = judged.finding
         # What was measured and cannot be read is not nothing.
         values = {"value": finding.values.get("value") or common.unreadable}

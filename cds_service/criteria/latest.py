@@ -12,7 +12,8 @@ from typing import Literal, TypeVar
 import msgspec
 
 from cds_service.criteria.view import Fact
-from cds_service.record.model import Result, ResultState, Span
+from cds_service.record.amounts import Span
+from cds_service.record.model import Result, ResultState
 
 Against = Literal["met", "not_met", "straddles"]
 F = TypeVar("F", bound=Fact)

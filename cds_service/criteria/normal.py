@@ -10,8 +10,9 @@ from __future__ import annotations
 from decimal import Decimal
 
 from cds_service.criteria.finding import Context
+from cds_service.record.amounts import ReferenceRange
 from cds_service.record.dates import completed_years
-from cds_service.record.model import ReferenceRange, Result
+from cds_service.record.model import Result
 
 
 def upper_limit(result: Result, quantity: str | None, context: Context) -> Decimal | None:

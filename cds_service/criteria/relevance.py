@@ -10,7 +10,8 @@ from typing import Literal
 
 from cds_service.criteria.clock import Clock
 from cds_service.criteria.view import DRUG_READS, RecordIndex, View
-from cds_service.record.model import Complete, Patient, Record, Verification
+from cds_service.record.model import Patient, Record, Verification
+from cds_service.record.reads import Complete
 from cds_service.trial.schema import Relevance
 
 Answer = Literal["relevant", "not_relevant", "unread"]

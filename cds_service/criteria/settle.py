@@ -19,7 +19,8 @@ from cds_service.criteria.clock import Clock
 from cds_service.criteria.finding import Context, Finding, SiteFacts, Wording
 from cds_service.criteria.view import Fact, RecordIndex, Settled, View, possible_days
 from cds_service.record.dates import When
-from cds_service.record.model import Complete, Exposure, ProcedureDone, Record, Unreadable
+from cds_service.record.model import Exposure, ProcedureDone, Record
+from cds_service.record.reads import Complete, Unreadable
 from cds_service.report import Basis, Change, Status
 from cds_service.trial.schema import CriterionSpec
 
@@ -42,6 +43,7 @@ class Judgement(msgspec.Struct):
     Args:
         reason: ``imprecise``, ``doubtful`` or ``unread`` where the engine, not the rule, decided.
         culprits: the facts with vague dates or doubts that made it so.
+        birth: the birth date, where that is too vague.
         unread: how reads went that it depends on, as (resource type, reason).
         unreadable: resources that may be about anything of a type it depends on.
         flips: later days on which the status may be another one with no new data.
@@ -54,6 +56,7 @@ class Judgement(msgspec.Struct):
     flips: set[date]
     reason: str = ""
     culprits: tuple[Fact, ...] = ()
+    birth: When | None = None
     unread: tuple[tuple[str, str], ...] = ()
     unreadable: tuple[Unreadable, ...] = ()
 
@@ -152,6 +155,7 @@ def _across_cases(question: _Question, view: View, first: Judgement) -> Judgemen
         "unknown", None, None, first.finding, flips,
         reason="doubtful" if doubtful else "imprecise",
         culprits=tuple(loose.values()),
+        birth=view.patient.birth if view.vague_birth else None,
     )  # fmt: skip
 
 
@@ -363,13 +367,13 @@ def _cases(
 def _with_reads(judged: Judgement, index: RecordIndex, reads: set[str]) -> Judgement:
     """Take back what an incomplete read, or a resource that could not be read, may overturn."""
     record = index.record
-    proved = bool(judged.finding.proofs & index.complete)
+    settled = judged.status in ("met", "not_met", "not_applicable")
+    proved = settled and bool(judged.finding.proofs & index.complete)
     if (gaps := reads - index.complete) and not proved:
         judged.unread = tuple((name, _gap(record, name)) for name in sorted(gaps))
     if record.unreadable:
         judged.unreadable = tuple(one for one in record.unreadable if one.resource_type in reads)
     taken_back = judged.unread or (judged.unreadable and judged.basis == "absence")
-    settled = judged.status in ("met", "not_met", "not_applicable")
     if taken_back and settled and not (judged.finding.stands or judged.finding.always):
         judged.status, judged.basis, judged.change = "unknown", None, None
         judged.reason = "unread" if judged.unread else "unreadable"

@@ -13,7 +13,8 @@ from typing import Final
 import msgspec
 
 from cds_service.criteria.finding import Wording
-from cds_service.record.model import Result, Span
+from cds_service.record.amounts import Span
+from cds_service.record.model import Result
 
 # What a chart may hold has fewer digits, so that nothing is rounded but by a place.
 EXACT: Final = decimal.Context(prec=100, rounding=decimal.ROUND_HALF_UP, traps=[])

@@ -19,7 +19,6 @@ from cds_service.criteria.clock import Clock
 from cds_service.record.dates import LAST_DAY, When, add_months
 from cds_service.record.model import (
     AdverseEvent,
-    Complete,
     ConsentGiven,
     Diagnosis,
     Exposure,
@@ -30,6 +29,7 @@ from cds_service.record.model import (
     Result,
     Scan,
 )
+from cds_service.record.reads import Complete
 
 DRUG_READS = (
     "MedicationAdministration",
@@ -183,6 +183,15 @@ class View:
             self.vague_birth = True
             day = self._birth or day
         return day if self.clock.has_come(day) else None
+
+    def birth_days(self, birth: date) -> tuple[date, date]:
+        """The first and the last day up to today that the recorded birth date can mean.
+
+        Args:
+            birth: the one that :meth:`birth` gave.
+        """
+        known = self.patient.birth
+        return (birth, birth) if known is None else possible_days(known, self.clock.today)
 
     def sex(self) -> str | None:
         """``male`` or ``female``; None for anything else."""

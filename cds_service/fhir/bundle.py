@@ -11,7 +11,7 @@ from cds_service.errors import InputError
 from cds_service.fhir.chart import CHART_TYPES, Chart, Entry
 from cds_service.fhir.decoding import UNDECODABLE
 from cds_service.fhir.repair import repaired
-from cds_service.record.model import COMPLETE, DataIssue, Partial, Read
+from cds_service.record.reads import COMPLETE, DataIssue, Partial, Read
 
 _NOTHING = msgspec.Raw(b"")
 

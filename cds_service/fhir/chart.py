@@ -9,7 +9,7 @@ from typing import Final
 
 import msgspec
 
-from cds_service.record.model import DataIssue, Read
+from cds_service.record.reads import DataIssue, Read
 
 LARGE_CHART: Final = 1_000
 """Entries beyond which a chart takes longer to read than others can wait for it."""

@@ -12,7 +12,8 @@ import msgspec
 from cds_service.fhir import views
 from cds_service.record.codes import CodeBook, Match
 from cds_service.record.dates import FIRST_DAY, LAST_DAY, When, parse_when, unreadable_when
-from cds_service.record.model import NO_CONCEPTS, Coding, DataIssue, Source, Unreadable
+from cds_service.record.model import NO_CONCEPTS, Coding, Source
+from cds_service.record.reads import DataIssue, Unreadable
 from cds_service.record.units import UnitBook
 
 T = TypeVar("T")

@@ -18,7 +18,7 @@ from cds_service.errors import FhirRefused, FhirRejected, FhirUnavailable
 from cds_service.fhir.http import FhirClient
 from cds_service.fhir.scopes import Permission
 from cds_service.fhir.searchset import Found, Page, count_matches, read_page
-from cds_service.record.model import (
+from cds_service.record.reads import (
     COMPLETE,
     Complete,
     DataIssue,

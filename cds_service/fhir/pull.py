@@ -2,7 +2,7 @@
 
 Two stages: the types that tell whether the chart is relevant, and the rest only if it is, or if the
 first stage does not end. Searches of a stage run side by side. Every type ends with a
-:class:`~cds_service.record.model.Read` that says how it went; only a Patient that cannot be had is
+:class:`~cds_service.record.reads.Read` that says how it went; only a Patient that cannot be had is
 an error. Whose resources these are is for the reader to check, one by one.
 """
 
@@ -25,7 +25,7 @@ from cds_service.fhir.queries import Search, SearchPlan, medications, search_typ
 from cds_service.fhir.scopes import Permission
 from cds_service.fhir.searchset import Found, Page, read_resource
 from cds_service.fhir.versions import merge
-from cds_service.record.model import COMPLETE, Complete, DataIssue, Failed, Partial
+from cds_service.record.reads import COMPLETE, Complete, DataIssue, Failed, Partial
 
 NO_SERVER: Final = "and there is no FHIR server to ask"
 """Why nothing was read, for a hook that names no server."""

@@ -33,7 +33,7 @@ from fhirclient.models.observation import Observation
 from fhirclient.models.procedure import Procedure
 
 from cds_service.record.codes import CodeBook
-from cds_service.trial.rules import Concept, ReadFrom, RuleModel
+from cds_service.trial.rules.model import Concept, ReadFrom, RuleModel
 from cds_service.trial.schema import Trial
 
 PATIENT_HERE: Final = "{{context.patientId}}"

@@ -9,7 +9,7 @@ import msgspec
 
 from cds_service.fhir import views
 from cds_service.fhir.elements import Coder, codings_of, in_years, number
-from cds_service.record.model import ReferenceRange
+from cds_service.record.amounts import ReferenceRange
 from cds_service.record.units import UnitProblem
 
 # A limit may be stated in mass where the value is in moles: it is converted (detail 33).

@@ -11,14 +11,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, tzinfo
+from datetime import tzinfo
 from typing import Any, TypeVar
 
 import msgspec
 
 from cds_service.fhir import decoding, views
-from cds_service.fhir.chart import CHART_TYPES, LARGE_CHART, Chart, Entry
-from cds_service.fhir.elements import Coder, Issues, relative
+from cds_service.fhir.chart import LARGE_CHART, Chart, Entry
+from cds_service.fhir.elements import Coder, Issues
+from cds_service.fhir.entries import (
+    FORMER_TYPES,
+    NO_FACTS,
+    Item,
+    decode_entries,
+    medications_by_reference,
+)
 from cds_service.fhir.medications import Medications
 from cds_service.fhir.pace import TOO_LARGE, InTime, Paced, always
 from cds_service.fhir.read_drugs import read_exposure, read_procedure_exposure
@@ -31,33 +38,24 @@ from cds_service.fhir.read_events import (
 )
 from cds_service.fhir.read_imaging import read_report, read_scan
 from cds_service.fhir.read_results import read_results
+from cds_service.fhir.subject import belongs, is_patient, own_references
 from cds_service.record.codes import CodeBook
-from cds_service.record.dates import parse_when
 from cds_service.record.model import (
-    COMPLETE,
     AdverseEvent,
-    Complete,
     ConsentGiven,
     Diagnosis,
     Exposure,
-    Partial,
     Patient,
     ProcedureDone,
-    Read,
     Record,
     Report,
     Result,
     Scan,
-    Unreadable,
 )
+from cds_service.record.reads import COMPLETE, Complete, Partial, Read, worsened
 from cds_service.record.units import UnitBook
 
 T = TypeVar("T")
-# Who the chart is about, and what drugs are made of: no facts by themselves.
-_NO_FACTS = (views.PatientView, views.MedicationView)
-_MOST_VERSION_DIGITS = 12
-
-
 _Fact = Result | Exposure | Diagnosis | ProcedureDone | Scan | Report | AdverseEvent | ConsentGiven
 
 
@@ -78,19 +76,6 @@ class _Found:
     def of(self, kind: type[T]) -> tuple[T, ...]:
         """The facts of one kind, in the order found."""
         return tuple(self._facts.get(kind, ()))
-
-
-class _Item(msgspec.Struct):
-    """One decoded resource of the patient."""
-
-    decoded: decoding.Decoded
-    reference: str
-    full_url: str | None
-
-    @property
-    def kind(self) -> str:
-        """Its resource type."""
-        return self.decoded.resource_type or ""
 
 
 class Reader:
@@ -120,12 +105,12 @@ class Reader:
         large = len(chart.entries) > LARGE_CHART
         issues = Issues(list(chart.issues))
         entries = Paced(chart.entries, in_time if large else always)
-        items = _decode(entries, issues)
-        people = [item for item in items if _is_patient(item, chart.patient_id)]
-        own = _own_references(chart, items, people)
+        items = decode_entries(entries, issues)
+        people = [item for item in items if is_patient(item, chart.patient_id)]
+        own = own_references(chart, items, people)
         patient = self._patient(chart, people, issues)
         found = _Found()
-        medications = Medications(items_by_reference(items, chart.bases), self._coder)
+        medications = Medications(medications_by_reference(items, chart.bases), self._coder)
         paced = Paced(_rare_first(items) if large else items, in_time if large else always)
         for item in paced:
             self._item(item, own, medications, patient, found, issues)
@@ -146,7 +131,7 @@ class Reader:
             unmapped_drugs=tuple(dict.fromkeys(found.unmapped)),
         )
 
-    def _patient(self, chart: Chart, people: Iterable[_Item], issues: Issues) -> Patient:
+    def _patient(self, chart: Chart, people: Iterable[Item], issues: Issues) -> Patient:
         found = [
             read_patient(item.decoded.view, item.decoded.broken, self._coder, issues)
             for item in people
@@ -162,7 +147,7 @@ class Reader:
 
     def _item(
         self,
-        item: _Item,
+        item: Item,
         own: frozenset[str],
         medications: Medications,
         patient: Patient,
@@ -170,9 +155,9 @@ class Reader:
         issues: Issues,
     ) -> None:
         view, broken, reference = item.decoded.view, item.decoded.broken, item.reference
-        if view is None or isinstance(view, _NO_FACTS):
+        if view is None or isinstance(view, NO_FACTS):
             return
-        if not _belongs(view, broken, reference, own, issues):
+        if not belongs(view, broken, reference, own, issues):
             return
         if broken:
             names = ", ".join(sorted(broken))
@@ -215,7 +200,7 @@ def _events(
 
 
 def _as_read(
-    reads: dict[str, Read], undecoded: Sequence[Entry], unread: Iterable[_Item]
+    reads: dict[str, Read], undecoded: Sequence[Entry], unread: Iterable[Item]
 ) -> dict[str, Read]:
     """How the reads went, with what there was no time for.
 
@@ -224,26 +209,16 @@ def _as_read(
         undecoded: entries; one that does not say its type may be of any.
         unread: resources; Patients and Medications among them were looked at before all others.
     """
-    rest = {item.kind for item in unread if not isinstance(item.decoded.view, _NO_FACTS)}
+    rest = {item.kind for item in unread if not isinstance(item.decoded.view, NO_FACTS)}
     cut = rest & reads.keys()
     kinds = {entry.kind or decoding.type_of(entry.raw) or "" for entry in undecoded}
     read = {*reads, "Medication"}
-    cut |= read if "" in kinds else read & {_FORMER_TYPES.get(kind, kind) for kind in kinds}
+    cut |= read if "" in kinds else read & {FORMER_TYPES.get(kind, kind) for kind in kinds}
     found = dict(reads)
     for kind in cut:
-        found[kind] = _cut(reads.get(kind, COMPLETE))
+        found[kind] = worsened(reads.get(kind, COMPLETE), Partial(TOO_LARGE))
     _medication_read(found)
     return found
-
-
-def _cut(read: Read) -> Read:
-    match read:
-        case Complete():
-            return Partial(TOO_LARGE)
-        case Partial(reason):
-            return Partial(f"{reason}; {TOO_LARGE}")
-        case _:
-            return read
 
 
 def _medication_read(reads: dict[str, Read]) -> None:
@@ -256,178 +231,8 @@ def _medication_read(reads: dict[str, Read]) -> None:
             reads[name] = Partial(f"medications: {state.reason}")
 
 
-# --- Entries -----------------------------------------------------------------------------------
-
-
-def _rare_first(items: Iterable[_Item]) -> list[_Item]:
+def _rare_first(items: Iterable[Item]) -> list[Item]:
     """Types with few resources first, so that many of one type keep no other from being read."""
     kept = [*items]
     sizes = Counter(item.kind for item in kept)
     return sorted(kept, key=lambda item: sizes[item.kind])
-
-
-def _decode(entries: Iterable[Entry], issues: Issues) -> list[_Item]:
-    """Decode every entry; the same resource twice counts once, the newest version decides.
-
-    In the order of their references, so that no report depends on how a chart was paged or sorted.
-    """
-    by_reference: dict[str, tuple[_Item, msgspec.Raw]] = {}
-    loose: list[_Item] = []
-    for position, entry in enumerate(entries):
-        raw = entry.raw
-        decoded = decoding.decode(raw)
-        view = decoded.view
-        if view is None:
-            _not_decoded(decoded, position, issues)
-            continue
-        item = _Item(decoded, _reference(entry, decoded, position), entry.full_url)
-        if view.id is None:
-            loose.append(item)
-            continue
-        known = by_reference.get(item.reference)
-        if known is None:
-            by_reference[item.reference] = (item, raw)
-        elif _is_same(known[1], raw):
-            continue
-        elif _is_elsewhere(known[0], item):
-            loose.append(item)
-        elif (kept := _newer(known[0], item)) is not None:
-            by_reference[item.reference] = (kept, raw if kept is item else known[1])
-        else:
-            message = "two versions with no order; both are used"
-            issues.add("conflicting-versions", item.reference, message)
-            loose.append(item)
-    items = [*(item for item, _ in by_reference.values()), *loose]
-    return sorted(items, key=lambda item: item.reference)
-
-
-# What other FHIR versions call a resource that is read.
-_FORMER_TYPES = {"MedicationOrder": "MedicationRequest", "MedicationUsage": "MedicationStatement"}
-
-
-def _not_decoded(decoded: decoding.Decoded, position: int, issues: Issues) -> None:
-    where = f"entry {position + 1}"
-    former = _FORMER_TYPES.get(decoded.resource_type or "")
-    if former is not None:
-        issues.cannot_read(where, former, f"{decoded.resource_type} is no resource of FHIR R4")
-    if decoded.resource_type is None:
-        # It says no type that can be read, so it may be about anything.
-        issues.add("broken-resource", where, "is no FHIR resource that can be read")
-        issues.unreadable.extend(
-            Unreadable(where, kind, "its type cannot be read") for kind in CHART_TYPES
-        )
-
-
-def _reference(entry: Entry, decoded: decoding.Decoded, position: int) -> str:
-    view = decoded.view
-    if view is not None and view.id:
-        return f"{decoded.resource_type}/{view.id}"
-    return entry.full_url or f"{decoded.resource_type} (entry {position + 1})"
-
-
-def _is_same(one: msgspec.Raw, other: msgspec.Raw) -> bool:
-    """Whether two say the same, but for blanks and the order of elements."""
-    if one == other:
-        return True
-    try:
-        return bool(msgspec.json.decode(one) == msgspec.json.decode(other))
-    except decoding.UNDECODABLE:
-        return False
-
-
-def _newer(one: _Item, other: _Item) -> _Item | None:
-    """The newer of two versions by version number or time; None where neither says."""
-    keys = [_version(item) for item in (one, other)]
-    for first, second in zip(*keys, strict=True):
-        if first is not None and second is not None and first != second:
-            return one if first > second else other
-    return None
-
-
-def _version(item: _Item) -> tuple[Any, Any]:
-    view = item.decoded.view
-    meta = None if view is None else view.meta
-    if meta is None:
-        return None, None
-    updated = parse_when(meta.last_updated or "", UTC)
-    number = meta.version_id or ""
-    plain = number.isascii() and number.isdecimal() and len(number) <= _MOST_VERSION_DIGITS
-    return None if updated.zoneless else updated.instant, int(number) if plain else None
-
-
-def _is_elsewhere(one: _Item, other: _Item) -> bool:
-    """Whether two of one type and id are of two servers, and so two resources."""
-    urls = {relative(url) for url in (one.full_url, other.full_url) if url}
-    return len(urls) > 1
-
-
-def _is_patient(item: _Item, patient_id: str) -> bool:
-    view = item.decoded.view
-    return isinstance(view, views.PatientView) and view.id == patient_id
-
-
-def items_by_reference(items: Iterable[_Item], bases: Iterable[str]) -> dict[str, decoding.Decoded]:
-    """Medications by every reference under which they can be named; by none that names two."""
-    found: dict[str, list[decoding.Decoded]] = {}
-    for item in items:
-        if isinstance(item.decoded.view, views.MedicationView):
-            local = [f"{base}/{item.reference}" for base in bases]
-            full = [relative(item.full_url)] if item.full_url else local
-            for name in {item.reference, *full}:
-                found.setdefault(name, []).append(item.decoded)
-    return {name: named[0] for name, named in found.items() if len(named) == 1}
-
-
-# --- Whose resource ----------------------------------------------------------------------------
-
-
-def _own_references(
-    chart: Chart, items: Iterable[_Item], people: Iterable[_Item]
-) -> frozenset[str]:
-    """Every way in which a resource may name the patient asked for, of whom ``people`` are."""
-    name = f"Patient/{chart.patient_id}"
-    own = {name, *(f"{base}/{name}" for base in chart.bases or _told(items, people))}
-    for item in people:
-        url = relative(item.full_url or "")
-        if url.startswith("urn:") or ("://" in url and url.endswith(f"/{name}")):
-            own.add(url)
-    known = {id(item) for item in people}
-    others = {relative(item.full_url) for item in items if item.full_url and id(item) not in known}
-    return frozenset(own - others)
-
-
-def _told(items: Iterable[_Item], people: Iterable[_Item]) -> frozenset[str]:
-    """The base URL that the entries' own URLs have, where nothing else tells that of the chart.
-
-    Of two servers each may have a patient of this id, so that two bases tell nothing.
-    """
-    if any(item.full_url for item in people):
-        return frozenset()
-    urls = (
-        (relative(item.full_url), f"/{item.reference}")
-        for item in items
-        if item.full_url and not isinstance(item.decoded.view, _NO_FACTS)
-    )
-    bases = {url.removesuffix(end) for url, end in urls if "://" in url and url.endswith(end)}
-    return frozenset(bases) if len(bases) == 1 else frozenset()
-
-
-def _belongs(
-    view: Any, broken: frozenset[str], reference: str, own: frozenset[str], issues: Issues
-) -> bool:
-    element = "patient" if isinstance(view, views.ConsentView) else "subject"
-    named = getattr(view, element)
-    text = named.reference if named is not None else None
-    if text is None and element in broken:
-        # It may be this patient's, so it is kept, and decides nothing.
-        issues.add("no-subject", reference, f"its {element} cannot be read")
-        return True
-    if text is None:
-        issues.add("no-subject", reference, f"its {element} is missing; the resource is left out")
-        return False
-    if relative(text) in own or text in own:
-        return True
-    issues.add(
-        "other-patient", reference, f"its {element} is not this patient; the resource is left out"
-    )
-    return False

@@ -14,7 +14,7 @@ import msgspec
 
 from cds_service.errors import FhirUnavailable
 from cds_service.fhir.chart import Entry
-from cds_service.record.model import DataIssue
+from cds_service.record.reads import DataIssue
 
 # What decoding foreign JSON may raise; msgspec gives up on deep nesting by a RecursionError.
 UNDECODABLE: Final = (msgspec.DecodeError, RecursionError, UnicodeDecodeError)

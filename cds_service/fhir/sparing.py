@@ -14,7 +14,8 @@ import msgspec
 
 from cds_service.criteria.view import DRUG_READS, is_loose
 from cds_service.fhir.chart import LARGE_CHART
-from cds_service.record.model import Complete, Failed, Partial, Read, Record
+from cds_service.record.model import Record
+from cds_service.record.reads import Failed, Read, worsened
 
 TOO_MUCH: Final = "too much to judge in time"
 """Why nothing of a type counts, in words for the card."""
@@ -55,13 +56,7 @@ def without_much(record: Record) -> Record:
 
 def unread(read: Read) -> Read:
     """How a read went of which nothing counts, for there was no time."""
-    match read:
-        case Complete():
-            return Failed(TOO_MUCH)
-        case Partial(reason):
-            return Failed(f"{reason}; {TOO_MUCH}")
-        case _:
-            return read
+    return worsened(read, Failed(TOO_MUCH))
 
 
 def _loose(record: Record, names: Iterable[str]) -> int:

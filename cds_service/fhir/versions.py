@@ -12,7 +12,7 @@ import msgspec
 
 from cds_service.fhir.chart import Entry
 from cds_service.fhir.searchset import UNDECODABLE, Found
-from cds_service.record.model import DataIssue
+from cds_service.record.reads import DataIssue
 
 
 class Merged(msgspec.Struct, frozen=True):

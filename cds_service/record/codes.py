@@ -13,7 +13,7 @@ from typing import Final, Literal, TypeVar
 
 import msgspec
 
-from cds_service.record import tables
+from cds_service.record import table_rows, tables
 
 Use = Literal["fact", "possible"]
 
@@ -173,7 +173,7 @@ class CodeBook:
         }
         return tuple(sorted(found))
 
-    def _index(self, rows: Iterable[tables.Code]) -> None:
+    def _index(self, rows: Iterable[table_rows.Code]) -> None:
         lengths: dict[str, set[int]] = {}
         for row in rows:
             key = row.system, self._systems.plain(row.system, row.code)
@@ -231,7 +231,7 @@ def _keep(cache: dict[_K, _T], key: _K, value: _T) -> None:
     cache[key] = value
 
 
-def _with_row(entry: _Entry, row: tables.Code) -> _Entry:
+def _with_row(entry: _Entry, row: table_rows.Code) -> _Entry:
     """Add a row to what is known of its code; context is known and stands for nothing."""
     one = frozenset({row.concept})
     match row.use:
@@ -247,7 +247,7 @@ def _with_row(entry: _Entry, row: tables.Code) -> _Entry:
 class _Vocabulary:
     """The concepts with their closures, up and down."""
 
-    def __init__(self, rows: Iterable[tables.Concept]) -> None:
+    def __init__(self, rows: Iterable[table_rows.Concept]) -> None:
         parents = {row.concept: row.parents for row in rows}
         self.labels = {row.concept: row.label for row in rows}
         self.above = {name: _closure(name, parents) for name in parents}
@@ -268,7 +268,7 @@ def _closure(name: str, parents: Mapping[str, tuple[str, ...]]) -> frozenset[str
 class _Systems:
     """The names of code systems, and the one freedom their senders take with a dot."""
 
-    def __init__(self, rows: Iterable[tables.System]) -> None:
+    def __init__(self, rows: Iterable[table_rows.System]) -> None:
         self._canonical = {name: row.system for row in rows for name in (row.system, *row.aliases)}
         self._dots = {row.system: row.dot_after for row in rows if row.dot_after is not None}
 
@@ -309,7 +309,7 @@ class _WordList:
     Phrases are found by dictionary, word by word, so that the time is linear in the text.
     """
 
-    def __init__(self, rows: Iterable[tables.Words]) -> None:
+    def __init__(self, rows: Iterable[table_rows.Words]) -> None:
         self._exact: dict[str, list[_WordRow]] = {}
         self._rows: dict[tuple[str, ...], list[_WordRow]] = {}
         self._starts: dict[str, set[tuple[str, ...]]] = {}
@@ -330,7 +330,7 @@ class _WordList:
             excluded=_concepts(met, "exclude"),
         )
 
-    def _add(self, row: tables.Words) -> None:
+    def _add(self, row: table_rows.Words) -> None:
         if row.match == "exact":
             key = " ".join(_plain(row.words).split())
             self._exact.setdefault(key, []).append(_WordRow(row.concept, row.use, frozenset()))
@@ -352,8 +352,8 @@ class _WordList:
         }
 
 
-def _word_lists(rows: Iterable[tables.Words]) -> dict[str, _WordList]:
-    domains: dict[str, list[tables.Words]] = {}
+def _word_lists(rows: Iterable[table_rows.Words]) -> dict[str, _WordList]:
+    domains: dict[str, list[table_rows.Words]] = {}
     for row in rows:
         domains.setdefault(row.domain, []).append(row)
     for found in domains.values():
@@ -361,12 +361,14 @@ def _word_lists(rows: Iterable[tables.Words]) -> dict[str, _WordList]:
     return {domain: _WordList(found) for domain, found in domains.items()}
 
 
-def _about_each(row: tables.Words, domain: Sequence[tables.Words]) -> Iterator[tables.Words]:
+def _about_each(
+    row: table_rows.Words, domain: Sequence[table_rows.Words]
+) -> Iterator[table_rows.Words]:
     """The row itself, or one for each concept of its domain where it is about any."""
-    if row.concept != tables.ANY_CONCEPT:
+    if row.concept != table_rows.ANY_CONCEPT:
         yield row
         return
-    for concept in sorted({one.concept for one in domain} - {tables.ANY_CONCEPT}):
+    for concept in sorted({one.concept for one in domain} - {table_rows.ANY_CONCEPT}):
         yield msgspec.structs.replace(row, concept=concept)
 
 

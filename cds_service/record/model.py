@@ -2,8 +2,7 @@
 
 Every fact is immutable, carries the resource it came from, and keeps its original value and text
 beside the normalised ones. What could not be read is here too: as a doubtful fact, an unusable
-result, an :class:`Unreadable` resource, or the :class:`Read` state of a search: unread is not
-empty.
+result, or in the terms of :mod:`cds_service.record.reads`: unread is not empty.
 """
 
 from __future__ import annotations
@@ -13,7 +12,9 @@ from decimal import Decimal
 
 import msgspec
 
+from cds_service.record.amounts import ReferenceRange, Span
 from cds_service.record.dates import When
+from cds_service.record.reads import DataIssue, Read, Unreadable
 
 NO_CONCEPTS: frozenset[str] = frozenset()
 
@@ -40,111 +41,6 @@ class Source(msgspec.Struct, frozen=True):
     display: str
     codes: tuple[Coding, ...] = ()
     notes: tuple[str, ...] = ()
-
-
-# --- How a search went -------------------------------------------------------------------------
-
-
-class Complete(msgspec.Struct, frozen=True):
-    """Everything asked for was read."""
-
-
-class Partial(msgspec.Struct, frozen=True):
-    """Some of it was read: a page, an entry or a referenced resource is missing."""
-
-    reason: str
-
-
-class Failed(msgspec.Struct, frozen=True):
-    """Nothing usable was read: the server was off, slow or broken."""
-
-    reason: str
-
-
-class NotPermitted(msgspec.Struct, frozen=True):
-    """The server refused: this service may not read it."""
-
-    reason: str
-
-
-Read = Complete | Partial | Failed | NotPermitted
-
-COMPLETE = Complete()
-
-
-class DataIssue(msgspec.Struct, frozen=True):
-    """Something in the data that a person should look at.
-
-    Args:
-        code: stable kebab-case code (``no-unit``, ``other-patient`` …).
-        reference: the resource, ``Observation/7``, or the search it concerns.
-        message: one sentence for the reader.
-    """
-
-    code: str
-    reference: str
-    message: str
-
-
-class Unreadable(msgspec.Struct, frozen=True):
-    """A resource whose subject matter cannot be read: it may be about anything of its type."""
-
-    reference: str
-    resource_type: str
-    reason: str
-
-
-# --- Facts -------------------------------------------------------------------------------------
-
-
-class Span(msgspec.Struct, frozen=True, gc=False):
-    """An amount as an interval in its canonical unit; both ends equal for a plain value.
-
-    Args:
-        low: lower end, None for none.
-        high: upper end, None for none.
-        low_open: the lower end itself is excluded (comparator ``>``).
-        high_open: the upper end itself is excluded (comparator ``<``).
-    """
-
-    low: Decimal | None
-    high: Decimal | None
-    low_open: bool = False
-    high_open: bool = False
-
-    @property
-    def exact(self) -> Decimal | None:
-        """The value, where it is one number."""
-        return self.low if self.low is not None and self.low == self.high else None
-
-    @property
-    def end(self) -> Decimal | None:
-        """The value, or the one end that it has; the lower one of two."""
-        return self.high if self.low is None else self.low
-
-
-class ReferenceRange(msgspec.Struct, frozen=True):
-    """One reference range of a result, in the result's canonical unit.
-
-    Args:
-        high: upper limit; None where the range has none.
-        normal: type ``normal`` or none given (a ``treatment`` range is no limit of normal).
-        problem: why the upper limit cannot be used (unit), else None.
-        age_low, age_high: completed years the range is for.
-        in_years: false where an age is told in a unit that is not known.
-        sex: ``male`` or ``female`` where the range is for one sex.
-        doubtful: it may mean something else (unknown modifier), or cannot be read.
-    """
-
-    high: Decimal | None
-    low: Decimal | None = None
-    normal: bool = True
-    problem: str | None = None
-    age_low: Decimal | None = None
-    age_high: Decimal | None = None
-    in_years: bool = True
-    sex: str | None = None
-    doubtful: bool = False
 
 
 class ResultState(enum.Enum):

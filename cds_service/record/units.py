@@ -16,7 +16,7 @@ from typing import Final, Literal
 import msgspec
 import pint
 
-from cds_service.record import tables
+from cds_service.record import table_rows, tables
 
 Problem = Literal["no-unit", "unknown-unit", "wrong-dimension", "unit-disagreement"]
 
@@ -62,7 +62,7 @@ class _Quantity(msgspec.Struct, frozen=True):
         folded: UCUM unit by case-folded spelling, where that is unambiguous.
     """
 
-    row: tables.Quantity
+    row: table_rows.Quantity
     factors: Mapping[str, Decimal]
     spellings: Mapping[str, str]
     folded: Mapping[str, str]
@@ -229,7 +229,7 @@ def _prepare(book: tables.Tables) -> dict[str, _Quantity]:
     return {row.quantity: _quantity(book, row, sizes) for row in book.quantities}
 
 
-def _size(registry: pint.UnitRegistry[Decimal], unit: tables.Unit) -> tuple[Decimal, str]:
+def _size(registry: pint.UnitRegistry[Decimal], unit: table_rows.Unit) -> tuple[Decimal, str]:
     """Return a unit's size in base units, and what those are."""
     try:
         with decimal.localcontext(_EXACT):
@@ -240,7 +240,7 @@ def _size(registry: pint.UnitRegistry[Decimal], unit: tables.Unit) -> tuple[Deci
 
 
 def _quantity(
-    book: tables.Tables, row: tables.Quantity, sizes: Mapping[str, tuple[Decimal, str]]
+    book: tables.Tables, row: table_rows.Quantity, sizes: Mapping[str, tuple[Decimal, str]]
 ) -> _Quantity:
     units = {unit.ucum: unit for unit in book.units}
     factors = _factors(units, sizes, row.unit, Decimal(1))
@@ -256,7 +256,7 @@ def _quantity(
 
 
 def _factors(
-    units: Mapping[str, tables.Unit],
+    units: Mapping[str, table_rows.Unit],
     sizes: Mapping[str, tuple[Decimal, str]],
     canonical: str,
     times: Decimal,

@@ -8,7 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from cds_service.report import Basis, Change, Status
 from cds_service.trial.card_words import CardWords, Headline
-from cds_service.trial.rules import Concept, Rule
+from cds_service.trial.rules import Rule
+from cds_service.trial.rules.model import Concept
 
 
 class TrialModel(BaseModel):
@@ -109,6 +110,7 @@ class CommonWords(TrialModel):
     unreadable_resource: str
     imprecise: str
     doubtful: str
+    birth: str
     attested_met: str
     attested_not_met: str
     stand_in: str

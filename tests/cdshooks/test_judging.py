@@ -15,7 +15,7 @@ from cds_service.fhir.pull import read_chart
 from cds_service.fhir.queries import SearchPlan, plan
 from cds_service.fhir.sparing import TOO_MUCH
 from cds_service.record.codes import CodeBook
-from cds_service.record.model import COMPLETE, Failed, Read
+from cds_service.record.reads import COMPLETE, Failed, Read
 from cds_service.record.tables import load_tables
 from tests.charts import TODAY, bundle, days_ago, everything, lab, order, patient, screener, trial
 

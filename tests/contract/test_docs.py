@@ -27,7 +27,8 @@ from cds_service.record.tables import load_tables
 from cds_service.record.units import Problem
 from cds_service.settings import PREFIX, Settings
 from cds_service.trial.load import _is_phrase, load_trial
-from cds_service.trial.rules import Rule, RuleModel
+from cds_service.trial.rules import Rule
+from cds_service.trial.rules.model import RuleModel
 from cds_service.trial.schema import Trial
 from cds_service.trial.site import Site, load_yaml
 
@@ -313,7 +314,7 @@ def _codes_in(node: ast.AST) -> Iterator[str]:
             yield code
         case ast.Call(func=ast.Attribute(attr="cut"), args=[_, ast.Constant(value=str(code)), *_]):
             yield code
-        case ast.Call(func=ast.Name(id="_unusable"), args=[_, _, ast.Constant(value=str(code))]):
+        case ast.Call(func=ast.Name(id="unusable"), args=[_, _, ast.Constant(value=str(code))]):
             yield code
         case ast.Return(value=ast.Tuple(elts=[ast.Constant(value=str(code)), ast.Constant()])):
             yield code

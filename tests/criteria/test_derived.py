@@ -9,9 +9,10 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cds_service.criteria.derived import MOST_COUNTS, TOO_MANY, Derived, derived_counts
+from cds_service.record.amounts import Span
 from cds_service.record.dates import parse_when
-from cds_service.record.model import Result, ResultState, Source, Span
-from cds_service.trial.rules import Derivation
+from cds_service.record.model import Result, ResultState, Source
+from cds_service.trial.rules.laboratory import Derivation
 from tests.charts import chart, lab, result, screen, verdict
 
 EIGHT, NINE = "2026-11-20T08:00:00Z", "2026-11-20T09:00:00Z"

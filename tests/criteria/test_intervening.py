@@ -105,6 +105,7 @@ def _by(route: Any) -> Any:
                 ("no route", "needs_confirmation", METHOTREXATE, {}),
                 ("by vein", "not_met permanent", METHOTREXATE, _by(coded("47625008", SNOMED))),
                 ("by vein in words", "not_met permanent", METHOTREXATE, _by(words("Intravenous"))),
+                ("into the spine", "not_met permanent", METHOTREXATE, _by(words("Intrathecal"))),
                 ("by mouth", "needs_confirmation", METHOTREXATE, _by(coded("26643006", SNOMED))),
                 ("under the skin", "needs_confirmation", METHOTREXATE, _by(words("Subcutaneous"))),
                 (

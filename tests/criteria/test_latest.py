@@ -10,8 +10,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from cds_service.criteria.latest import against, day_of, latest, newest
+from cds_service.record.amounts import Span
 from cds_service.record.dates import parse_when
-from cds_service.record.model import Result, ResultState, Source, Span
+from cds_service.record.model import Result, ResultState, Source
 from tests.charts import chart, days_ago, lab, observation, result, screen
 
 EMPTY, USABLE, UNUSABLE = ResultState.EMPTY, ResultState.USABLE, ResultState.UNUSABLE

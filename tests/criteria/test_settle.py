@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 from cds_service.criteria.rules import FUNCTIONS
 from cds_service.criteria.settle import MOST_CASES, MOST_CASES_IN_ALL, Patience
 from cds_service.fhir.bundle import read_chart_file
-from cds_service.record.model import COMPLETE, Failed, NotPermitted, Partial, Read
+from cds_service.record.reads import COMPLETE, Failed, NotPermitted, Partial, Read
 from cds_service.report import Report
 from tests.charts import (
     EVEROLIMUS,

@@ -71,9 +71,30 @@ ROWS = [
     row(
         "too young",
         "age",
-        "16 years; 18 on 2028-02-28",
+        "16 years; 18th birthday 2028-02-28",
         "",
         chart(person={"birthDate": "2010-02-28"}),
+    ),
+    row(
+        "too young, born on a day of a year",
+        "age",
+        "16–17 years; 18th birthday 2027-01-01 to 2027-12-31",
+        "",
+        chart(person={"birthDate": "2009"}),
+    ),
+    row(
+        "born in a year that may be long enough ago",
+        "age",
+        "Cannot be decided: the dates are too vague (date of birth 2008).",
+        "",
+        chart(person={"birthDate": "2008"}),
+    ),
+    row(
+        "birth date unreadable",
+        "age",
+        "No birth date that can be used is recorded",
+        "",
+        chart(person={"birthDate": "around 1960"}),
     ),
     row(
         "ecog",

@@ -101,10 +101,10 @@ async def test_a_server_that_hangs_slows_nobody_else(known: Knowledge, good: Goo
     assert median(beside) < 2 * median(alone) + 0.1
     assert max(beside) < LONGEST_S
     assert max(again) < LONGEST_S
-    assert max(took) < DEADLINE_S + ANY_MARGIN_S
-    # Each of them ends with a report of what was read: no dearer than a hook with a whole chart,
-    # measured here too, as a machine that traces its tests is slower.
-    assert late_s < 64 * median(alone) + MARGIN_S, "64 hooks end at one moment"
+    # 64 hooks end at one moment, each with a report of what was read: no dearer than a hook with a
+    # whole chart, measured here too, as a machine that traces its tests is slower.
+    assert late_s < 64 * median(alone) + MARGIN_S
+    assert max(took) < DEADLINE_S + 64 * median(alone) + ANY_MARGIN_S
     # One tries, and the others end at once.
     assert sorted(afterwards)[2] < MARGIN_S
     silent = "not asked: the server did not answer lately"

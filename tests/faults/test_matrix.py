@@ -8,20 +8,21 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING
 
 import pytest
 
 from cds_service.fhir.http import Limits
 from cds_service.fhir.queries import PATIENT_HERE, Search
-from cds_service.record.model import Complete
+from cds_service.record.reads import Complete
 from tests.faults.conftest import TODAY
 from tests.faults.fake_fhir import Canary, FakeFhir, GoodAnswers
 from tests.faults.fault_book import GAPS, HANGING, OF_ANY_READ, REJECTED, SURVIVED
 from tests.faults.screened import Screened, chart_of, excluded_chart, screen
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from cds_service.knowledge import Knowledge
     from tests.faults.fake_fhir import Fault, Request
@@ -31,6 +32,7 @@ LIMITS = Limits(pages=5)
 WITHIN_S = 3.0
 # For faults that last until then; long enough for everything else of a chart.
 HANGING_WITHIN_S = 1.0
+LONGER = (1, 3, 9)
 SIDE_BY_SIDE = 6
 DECIDED = {"met", "not_met", "not_applicable"}
 CHARTS = {"everything-met": chart_of, "excluded-by-much": excluded_chart}
@@ -77,15 +79,15 @@ def _asks_what(search: Search) -> Callable[[Request], bool]:
     return matches
 
 
-async def in_turn(cells: list[Any], apart_s: float = 0) -> None:
+async def in_turn(cells: Sequence[Callable[[], Awaitable[None]]], apart_s: float = 0) -> None:
     """Run cells some at a time; the first that fails ends it."""
     slots = asyncio.Semaphore(SIDE_BY_SIDE)
 
-    async def one(cell: Any, after_s: float) -> None:
+    async def one(cell: Callable[[], Awaitable[None]], after_s: float) -> None:
         async with slots:
             # Cells that last until their deadline shall not have it at one moment.
             await asyncio.sleep(after_s)
-            await cell
+            await cell()
 
     async with asyncio.TaskGroup() as group:
         for number, cell in enumerate(cells):
@@ -126,16 +128,24 @@ class Cells:
     async def gap(
         self, search: Search, matches: Callable[[Request], bool], fault: Fault, within_s: float
     ) -> None:
-        """One search fails: its type is unread, and nothing is decided that was not."""
-        screened = await self.screened(matches, fault, within_s)
-        assert screened.chart is not None
-        assert screened.report is not None
+        """One search fails: its type is unread, and nothing is decided that was not.
+
+        A busy machine may not read the searches beside it in so short a time: they have more, and
+        one that waits for the fault would not be read in any time.
+        """
         type_ = search.resource_type
-        reads = screened.chart.reads
-        assert not isinstance(reads[type_], Complete), type_
-        assert {type_} == {one for one, read in reads.items() if not isinstance(read, Complete)}
+        for longer in LONGER:
+            screened = await self.screened(matches, fault, longer * within_s)
+            assert screened.chart is not None
+            assert screened.report is not None
+            reads = screened.chart.reads
+            assert not isinstance(reads[type_], Complete), type_
+            unread = {one for one, read in reads.items() if not isinstance(read, Complete)}
+            self.check_taken_back(screened)
+            if {type_} == unread:
+                break
+        assert {type_} == unread
         assert screened.report.unread, "the answer names what could not be read"
-        self.check_taken_back(screened)
 
     def check_taken_back(self, screened: Screened) -> None:
         """Whatever is decided was decided with everything read."""
@@ -160,7 +170,7 @@ async def test_no_fault_of_any_search_decides_anything(cells: Cells, name: str) 
     fault = (GAPS | REJECTED)[name]
     await in_turn(
         [
-            cells.gap(search, matches, fault, WITHIN_S)
+            partial(cells.gap, search, matches, fault, WITHIN_S)
             for search, matches in by_search(cells.known)
             if search.needed or name not in REJECTED
         ]
@@ -172,7 +182,7 @@ async def test_no_fault_that_lasts_delays_the_answer(cells: Cells, name: str) ->
     """The same, up to the deadline and not beyond."""
     await in_turn(
         [
-            cells.gap(search, matches, HANGING[name], HANGING_WITHIN_S)
+            partial(cells.gap, search, matches, HANGING[name], HANGING_WITHIN_S)
             for search, matches in by_search(cells.known)
         ],
         apart_s=0.1,
@@ -189,8 +199,8 @@ async def test_without_the_patient_there_is_no_report(cells: Cells) -> None:
     faults = {**OF_ANY_READ, **REJECTED}
     await in_turn(
         [
-            *(unavailable(fault, WITHIN_S) for fault in faults.values()),
-            *(unavailable(fault, HANGING_WITHIN_S) for fault in HANGING.values()),
+            *(partial(unavailable, fault, WITHIN_S) for fault in faults.values()),
+            *(partial(unavailable, fault, HANGING_WITHIN_S) for fault in HANGING.values()),
         ]
     )
 
@@ -203,7 +213,9 @@ async def test_what_is_merely_odd_changes_nothing(cells: Cells, name: str) -> No
         screened = await cells.screened(what, SURVIVED[name], WITHIN_S)
         assert cells.whole.report == screened.report
 
-    await in_turn([same(what) for what in ("Patient", *(m for _, m in by_search(cells.known)))])
+    await in_turn(
+        [partial(same, what) for what in ("Patient", *(m for _, m in by_search(cells.known)))]
+    )
 
 
 async def test_everything_at_once_decides_nothing(cells: Cells) -> None:

@@ -15,7 +15,7 @@ from cds_service.fhir.http import FhirClients, Limits, SecretToken
 from cds_service.fhir.paging import Start, read_search
 from cds_service.fhir.prefetch import read_prefetch
 from cds_service.fhir.pull import read_chart
-from cds_service.record.model import Partial
+from cds_service.record.reads import Partial
 from tests.faults.conftest import TODAY
 from tests.faults.fake_fhir import FakeFhir, GoodAnswers
 from tests.faults.fault_book import (

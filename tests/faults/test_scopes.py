@@ -12,7 +12,7 @@ from cds_service.fhir.http import FhirClients, SecretToken
 from cds_service.fhir.paging import Start, read_search
 from cds_service.fhir.pull import read_chart
 from cds_service.fhir.scopes import NOTHING_KNOWN, Permission, Scopes, read_scopes
-from cds_service.record.model import COMPLETE, NotPermitted, Partial
+from cds_service.record.reads import COMPLETE, NotPermitted, Partial
 from tests.faults.conftest import TODAY
 from tests.faults.fake_fhir import FakeFhir
 from tests.faults.screened import chart_of

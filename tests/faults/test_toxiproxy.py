@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from cds_service.record.model import Complete
+from cds_service.record.reads import Complete
 from tests.faults.conftest import TODAY
 from tests.faults.fake_fhir import FakeFhir, GoodAnswers
 from tests.faults.screened import Screened, chart_of, excluded_chart, screen

@@ -13,8 +13,11 @@ import respx
 from cds_service.fhir.http import FhirClient, FhirClients, Limits, SecretToken
 from cds_service.fhir.queries import SearchPlan, plan
 from cds_service.record.codes import CodeBook
-from cds_service.record.tables import Code, Concept, Place, Tables
-from cds_service.trial.rules import ConsentRule, Derivation, LabRule, PerformanceRule, ToxicityLimit
+from cds_service.record.table_rows import Code, Concept, Place
+from cds_service.record.tables import Tables
+from cds_service.trial.rules.course import ToxicityLimit
+from cds_service.trial.rules.laboratory import Derivation, LabRule
+from cds_service.trial.rules.person import ConsentRule, PerformanceRule
 from cds_service.trial.schema import CriterionSpec, Trial
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ import pytest
 from cds_service.errors import InputError
 from cds_service.fhir.bundle import read_chart_file
 from cds_service.fhir.chart import CHART_TYPES, Chart
-from cds_service.record.model import Complete
+from cds_service.record.reads import Complete
 
 PATIENT = {"resourceType": "Patient", "id": "1"}
 OTHER = {"resourceType": "Patient", "id": "2"}

@@ -12,8 +12,9 @@ from cds_service.fhir import elements
 from cds_service.fhir.bundle import read_chart_file
 from cds_service.fhir.elements import Kinds
 from cds_service.fhir.reader import Reader
+from cds_service.record.amounts import ReferenceRange
 from cds_service.record.codes import CodeBook
-from cds_service.record.model import ReferenceRange, Result
+from cds_service.record.model import Result
 from cds_service.record.tables import load_tables
 from cds_service.record.units import UnitBook
 from tests.charts import (

@@ -20,7 +20,8 @@ from cds_service.fhir.reader import Reader
 from cds_service.fhir.searchset import read_page
 from cds_service.fhir.sparing import TOO_MUCH, takes_long, without_much
 from cds_service.record.codes import CodeBook
-from cds_service.record.model import COMPLETE, Failed, Partial, Read, Record
+from cds_service.record.model import Record
+from cds_service.record.reads import COMPLETE, Failed, Partial, Read
 from cds_service.record.tables import load_tables
 from cds_service.record.units import UnitBook
 from tests.charts import bundle, condition, days_ago, everything, lab, patient, trial

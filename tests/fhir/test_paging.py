@@ -13,7 +13,7 @@ import respx
 from cds_service.fhir.http import FhirClient, FhirClients, Limits
 from cds_service.fhir.paging import Pulled, Start, combine, read_search
 from cds_service.fhir.searchset import Page
-from cds_service.record.model import COMPLETE, DataIssue, Failed, NotPermitted, Partial
+from cds_service.record.reads import COMPLETE, DataIssue, Failed, NotPermitted, Partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable

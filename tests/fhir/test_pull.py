@@ -17,7 +17,7 @@ from cds_service.fhir.http import FhirClient, FhirClients, Limits
 from cds_service.fhir.prefetch import Prefetched, read_prefetch
 from cds_service.fhir.pull import pull_stage, read_chart
 from cds_service.fhir.queries import SearchPlan, plan
-from cds_service.record.model import COMPLETE, Complete, Failed, NotPermitted, Partial
+from cds_service.record.reads import COMPLETE, Complete, Failed, NotPermitted, Partial
 
 if TYPE_CHECKING:
     from collections.abc import Callable

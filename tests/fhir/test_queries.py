@@ -19,8 +19,9 @@ from cds_service.fhir.queries import (
     search_types,
 )
 from cds_service.record.codes import CodeBook
-from cds_service.record.tables import Code, Concept, Place, Tables
-from cds_service.trial.rules import LabRule
+from cds_service.record.table_rows import Code, Concept, Place
+from cds_service.record.tables import Tables
+from cds_service.trial.rules.laboratory import LabRule
 from cds_service.trial.schema import CriterionSpec, Trial
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cds_service.fhir.bundle import read_chart_file
 from cds_service.fhir.chart import CHART_TYPES, Chart, Entry
-from cds_service.record.model import COMPLETE
+from cds_service.record.reads import COMPLETE
 from cds_service.report import Report, report_json
 from tests.charts import (
     DEXAMETHASONE,

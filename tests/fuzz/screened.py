@@ -9,7 +9,7 @@ from functools import cache
 from cds_service.errors import CdsServiceError, InputError
 from cds_service.fhir.bundle import read_chart_file
 from cds_service.fhir.chart import Entry
-from cds_service.record.model import Complete
+from cds_service.record.reads import Complete
 from cds_service.report import CriterionResult, Report, report_json
 from cds_service.screening import Screener
 from tests.charts import TODAY, screener

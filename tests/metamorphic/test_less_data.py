@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from cds_service.fhir.bundle import read_chart_file
 from cds_service.fhir.chart import CHART_TYPES
-from cds_service.record.model import Failed, NotPermitted, Partial
+from cds_service.record.reads import Failed, NotPermitted, Partial
 from cds_service.report import report_builtins
 from tests import charts
 from tests.charts import TODAY, Json

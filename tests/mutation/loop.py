@@ -34,7 +34,10 @@ PASSED = "passed.json"
 MOST_MEMORY = 4 << 30
 SURVIVED, KILLED, NO_TESTS, TIMEOUT, BROKEN = 0, 1, 33, 36, 99
 # Their mutants act while tables are loaded, so each of them loads anew.
-TABLES = ("record.tables", "record.codes", "record.units")
+TABLES = (
+    "record.tables", "record.table_rows", "record.table_files", "record.code_tables",
+    "record.codes", "record.units",
+)  # fmt: skip
 # What else a test that is about a module may be named after.
 ALSO = {
     "criteria.evaluate": ("test_outlook", "test_facts"),
@@ -42,9 +45,13 @@ ALSO = {
     "criteria.view": ("test_facts",),
     "criteria.attest": ("test_person",),
     "criteria.course": ("test_prrt",),
+    "criteria.rules.clearance": ("test_laboratory",),
     "criteria.rules.course": ("test_prrt", "test_intervening"),
     "criteria.rules.diagnosis": ("test_diagnoses",),
     "criteria.rules.disease": ("test_tumor",),
+    "record.code_tables": ("test_mappings",),
+    "record.table_files": ("test_mappings",),
+    "record.table_rows": ("test_mappings",),
     "record.tables": ("test_mappings",),
 }
 F = TypeVar("F", bound=Callable[..., Any])

@@ -52,11 +52,13 @@ COPIED = (
 MODULES = (
     "record.units", "record.dates", "criteria.clock", "criteria.latest", "criteria.normal",
     "criteria.derived", "criteria.course", "criteria.view", "criteria.evaluate",
-    "criteria.rules.laboratory", "criteria.rules.course", "criteria.rules.drugs",
-    "criteria.rules.progression", "criteria.rules.toxicity", "criteria.rules.scans",
-    "criteria.rules.person", "criteria.rules.diagnosis", "criteria.rules.disease",
-    "criteria.rules.childbearing", "criteria.attest", "criteria.relevance", "criteria.finding",
-    "record.codes", "record.model", "record.tables", "criteria.settle",
+    "criteria.rules.laboratory", "criteria.rules.clearance", "criteria.rules.course",
+    "criteria.rules.drugs", "criteria.rules.progression", "criteria.rules.toxicity",
+    "criteria.rules.scans", "criteria.rules.person", "criteria.rules.diagnosis",
+    "criteria.rules.disease", "criteria.rules.childbearing", "criteria.attest",
+    "criteria.relevance", "criteria.finding", "record.codes", "record.model", "record.amounts",
+    "record.reads", "record.tables", "record.table_rows", "record.table_files",
+    "record.code_tables", "criteria.settle",
 )  # fmt: skip
 
 

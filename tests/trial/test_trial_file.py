@@ -244,7 +244,7 @@ class TestErrors:
             ),
             pytest.param(
                 "      too_young: {status: not_met, change: time, "
-                'words: "{age} years; 18 on {birthday}"}\n',
+                'words: "{age} years; 18th birthday {birthday}"}\n',
                 "",
                 "age",
                 "too_young",

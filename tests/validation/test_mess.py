@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from cds_service.fhir.bundle import read_chart_file
-from cds_service.record.model import Complete
+from cds_service.record.reads import Complete
 from tests.charts import (
     RXNORM,
     bundle,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from cds_service.criteria.finding import RuleFunction
 from cds_service.criteria.rules import (
     childbearing,
+    clearance,
     course,
     diagnosis,
     disease,
@@ -36,7 +37,7 @@ FUNCTIONS: dict[str, RuleFunction] = {
     "no-exposure": drugs.no_exposure,
     "information": drugs.information,
     "lab": laboratory.lab,
-    "creatinine-clearance": laboratory.creatinine_clearance,
+    "creatinine-clearance": clearance.creatinine_clearance,
     "contraception": childbearing.contraception,
     "pregnancy-test": childbearing.pregnancy_test,
     "pregnancy": childbearing.pregnancy,

@@ -14,7 +14,7 @@ import msgspec
 from cds_service.criteria.finding import Context, Finding, dated, named, shown_date, types_of
 from cds_service.criteria.latest import latest
 from cds_service.record.model import Diagnosis, ProcedureDone, Result, ResultState, Strength
-from cds_service.trial.rules import (
+from cds_service.trial.rules.childbearing import (
     BreastfeedingRule,
     Childbearing,
     ContraceptionRule,

@@ -14,7 +14,7 @@ from cds_service.criteria.rules.drugs import certain_days, given, note_growth, p
 from cds_service.criteria.view import View
 from cds_service.record.dates import When
 from cds_service.record.model import Diagnosis, Exposure, ProcedureDone, Strength
-from cds_service.trial.rules import CourseExposureRule, InterveningRule
+from cds_service.trial.rules.course import CourseExposureRule, InterveningRule
 
 # --- How much ----------------------------------------------------------------------------------
 

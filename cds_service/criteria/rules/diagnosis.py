@@ -16,7 +16,7 @@ from cds_service.record.model import (
     ResultState,
     Strength,
 )
-from cds_service.trial.rules import (
+from cds_service.trial.rules.diagnosis import (
     ActiveConditionRule,
     BrainMetastasesRule,
     ControlledInfectionRule,

@@ -8,7 +8,7 @@ from cds_service.criteria.finding import Context, Finding, dated, named, shown_d
 from cds_service.criteria.latest import against, day_of, latest, newest
 from cds_service.criteria.view import Fact
 from cds_service.record.model import Diagnosis, Result, ResultState
-from cds_service.trial.rules import GradeRule, HistologyRule, MetastaticRule, TumorSiteRule
+from cds_service.trial.rules.disease import GradeRule, HistologyRule, MetastaticRule, TumorSiteRule
 
 
 def tumor_site(rule: TumorSiteRule, context: Context) -> Finding:

@@ -9,7 +9,7 @@ from cds_service.criteria.clock import Clock
 from cds_service.criteria.finding import Context, Finding, dated, named, shown_date
 from cds_service.criteria.latest import newest
 from cds_service.record.model import Exposure, Strength
-from cds_service.trial.rules import ExposureDaysRule, InformationRule, NoExposureRule
+from cds_service.trial.rules.drugs import ExposureDaysRule, InformationRule, NoExposureRule
 
 _DAY = timedelta(days=1)
 

@@ -7,9 +7,10 @@ from decimal import Decimal
 
 from cds_service.criteria.finding import Context, Finding, shown_date
 from cds_service.criteria.latest import Latest, against, day_of, latest
+from cds_service.record.amounts import Span
 from cds_service.record.dates import birthday, completed_years
-from cds_service.record.model import Result, Span
-from cds_service.trial.rules import (
+from cds_service.record.model import Result
+from cds_service.trial.rules.person import (
     AgeRule,
     AttestationRule,
     ConsentRule,
@@ -24,9 +25,12 @@ def age(rule: AgeRule, context: Context) -> Finding:
     birth = view.birth()
     if birth is None:
         return Finding("no_birth_date")
+    first, last = view.birth_days(birth)
+    ages = (completed_years(day, view.clock.today) for day in (last, first))
+    birthdays = (birthday(day, rule.minimum_years).isoformat() for day in (first, last))
     values = {
-        "age": str(completed_years(birth, view.clock.today)),
-        "birthday": birthday(birth, rule.minimum_years).isoformat(),
+        "age": "–".join(dict.fromkeys(map(str, ages))),
+        "birthday": " to ".join(dict.fromkeys(birthdays)),
     }
     if view.clock.has_birthday(birth, rule.minimum_years):
         return Finding("old_enough", values=values)

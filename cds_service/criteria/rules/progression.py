@@ -14,7 +14,7 @@ from cds_service.criteria.course import Course, read_courses
 from cds_service.criteria.finding import Context, Finding, dated, shown_date
 from cds_service.record.dates import add_months
 from cds_service.record.model import Result, ResultState
-from cds_service.trial.rules import ProgressionRule
+from cds_service.trial.rules.course import ProgressionRule
 
 
 class _Assessment(msgspec.Struct, frozen=True):

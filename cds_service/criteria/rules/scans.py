@@ -11,8 +11,9 @@ import msgspec
 from cds_service.criteria.finding import Context, Finding, named, shown_date
 from cds_service.criteria.latest import newest
 from cds_service.criteria.view import Fact
-from cds_service.record.model import Result, ResultState, Scan, Span
-from cds_service.trial.rules import ScanRule, UptakeRule
+from cds_service.record.amounts import Span
+from cds_service.record.model import Result, ResultState, Scan
+from cds_service.trial.rules.disease import ScanRule, UptakeRule
 
 _SCAN_TYPES = frozenset({"DiagnosticReport", "ImagingStudy", "Procedure"})
 

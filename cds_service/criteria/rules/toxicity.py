@@ -15,8 +15,9 @@ from cds_service.criteria.finding import Context, Finding, dated
 from cds_service.criteria.latest import against, latest
 from cds_service.criteria.normal import upper_limit
 from cds_service.criteria.showing import as_shown
-from cds_service.record.model import AdverseEvent, Result, ResultState, Span
-from cds_service.trial.rules import ToxicityLimit, ToxicityRule
+from cds_service.record.amounts import Span
+from cds_service.record.model import AdverseEvent, Result, ResultState
+from cds_service.trial.rules.course import ToxicityLimit, ToxicityRule
 
 
 def toxicity(rule: ToxicityRule, context: Context) -> Finding:
