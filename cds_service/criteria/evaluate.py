@@ -17,6 +17,7 @@ from cds_service.criteria.relevance import Answer, relevance
 from cds_service.criteria.rules import FUNCTIONS
 from cds_service.criteria.settle import Judgement, Patience, Rulebook, judge
 from cds_service.criteria.view import Fact, RecordIndex
+from cds_service.record.dates import LAST_DAY
 from cds_service.record.model import Record
 from cds_service.record.reads import Complete, DataIssue, Unreadable
 from cds_service.report import (
@@ -92,12 +93,15 @@ def _standing(spec: CriterionSpec, now: Attested, sitting: _Sitting) -> Standing
     pending = set(now.judgement.flips)
     last = now.judgement
     horizon = sitting.as_of + timedelta(days=OUTLOOK_DAYS)
+    refused = now.judgement.change == "time"
     beyond = 0
     while pending and beyond < MOST_LATER_DAYS:
         day = min(pending)
         pending.discard(day)
         beyond += day > horizon
-        if later and day > horizon:
+        # Beyond the outlook nothing more is asked, but when a refusal surely ends, if it does.
+        open_still = refused and last.status == "unknown" and day < LAST_DAY
+        if later and day > horizon and not open_still:
             break
         judged = sitting.judged(spec, day).judgement
         pending |= {flip for flip in judged.flips if flip > day}

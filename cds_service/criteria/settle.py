@@ -135,6 +135,11 @@ def judge(
 
 def _across_cases(question: _Question, view: View, first: Judgement) -> Judgement:
     judged: list[Judgement] | None = [first]
+    ahead = _cut_off(view)
+    unsettled = first.flips
+    if ahead is not None:
+        # Seen on the last day that a vague date can mean today, and tomorrow on tomorrow's.
+        first.flips = set()
     asked = -1
     # A rule may ask for more facts in some cases than in others: rounds go on until it asks
     # for no more.
@@ -143,13 +148,13 @@ def _across_cases(question: _Question, view: View, first: Judgement) -> Judgemen
         judged = _round(question, view, first)
     loose = view.loose
     if judged is not None:
-        flips = {flip for one in judged for flip in one.flips}
+        flips = {flip for one in judged for flip in one.flips} | (ahead or set())
         if len({one.status for one in judged}) == 1:
             mildest = min(judged, key=lambda one: _MILDER.index(one.change))
             mildest.flips = flips
             return mildest
     else:
-        flips = first.flips
+        flips = unsettled
     doubtful = any(getattr(fact, "doubtful", False) for fact in loose.values())
     return Judgement(
         "unknown", None, None, first.finding, flips,
@@ -157,6 +162,14 @@ def _across_cases(question: _Question, view: View, first: Judgement) -> Judgemen
         culprits=tuple(loose.values()),
         birth=view.patient.birth if view.vague_birth else None,
     )  # fmt: skip
+
+
+def _cut_off(view: View) -> set[date] | None:
+    """The days to come up to which vague dates reach; None where none reaches beyond today."""
+    today = view.clock.today
+    dates = (day for fact in view.loose.values() for day in (fact.when, getattr(fact, "end", None)))
+    reaching = [day for day in dates if day is not None and not day.exact and day.last > today]
+    return {day.last for day in reaching if not day.unreadable} if reaching else None
 
 
 def _asked(view: View) -> int:
@@ -270,17 +283,17 @@ def _still_births(view: View) -> set[date | None]:
 def _days_that_matter(first: date, last: date, view: View) -> tuple[date, ...]:
     """The days of an interval on which a comparison can turn, both ends included."""
     fixed = _fixed_days(first, last, view)
-    return tuple(sorted(fixed | _near(view.clock.windows, first, last)))
+    return tuple(sorted({*fixed, last, *_near(view.clock.windows, first, last)}))
 
 
-def _fixed_days(first: date, last: date, view: View) -> set[date]:
-    """Those of them that do not depend on the day that is asked about."""
-    return {
-        first,
-        last,
-        *_days_apart(first, last, view),
-        *_near(view.exact_days, first, last),
-    }
+def _fixed_days(first: date, last: date, view: View, *, cut_off: bool = False) -> set[date]:
+    """Those of them that do not depend on the day that is asked about.
+
+    Args:
+        cut_off: the last one does, as the date reaches beyond it.
+    """
+    found = {first, *_days_apart(first, last, view), *_near(view.exact_days, first, last)}
+    return found if cut_off else found | {last}
 
 
 def _near(others: Iterable[date], first: date, last: date) -> set[date]:
@@ -330,7 +343,7 @@ def _days_of(fact: Fact, end: When | None, view: View) -> tuple[Settled, ...]:
         # It happened on one day, whichever that was.
         first, last = possible_days(end, today)
         days = _days_that_matter(first, last, view)
-        fixed = _fixed_days(first, last, view)
+        fixed = _fixed_days(first, last, view, cut_off=end.last > last)
         return tuple(Settled(day, day, moving=day not in fixed) for day in days)
     starts: Sequence[date | None] = (None,)
     ends: Sequence[date | None] = (None,)
@@ -338,12 +351,12 @@ def _days_of(fact: Fact, end: When | None, view: View) -> tuple[Settled, ...]:
     if fact.when is not None and not fact.when.exact:
         first, last = possible_days(fact.when, today)
         starts = _days_that_matter(first, last, view)
-        still |= _fixed_days(first, last, view)
+        still |= _fixed_days(first, last, view, cut_off=fact.when.last > last)
     if end is not None and not end.exact:
         first = possible_days(end, today)[0]
         last = max(first, min(end.last, today))
         ends = _days_that_matter(first, last, view)
-        still |= _fixed_days(first, last, view)
+        still |= _fixed_days(first, last, view, cut_off=end.last > last)
     return tuple(
         Settled(start, finish, moving=not {start, finish} <= still)
         for start, finish in product(starts, ends)

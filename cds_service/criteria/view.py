@@ -329,6 +329,8 @@ def _with_dates(
         changes["start" if isinstance(fact, Exposure) else "when"] = when.on(day)
     if end is not None and not end.exact:
         # The end of a period may lie ahead; only its first day must have come.
-        day = case.end if case is not None and case.end is not None else end.last
+        day = (
+            case.end if case is not None and case.end is not None else possible_days(end, today)[1]
+        )
         changes["end"] = end.on(day)
     return msgspec.structs.replace(fact, **changes) if changes else fact

@@ -182,6 +182,11 @@ class Coder:
         """Read a date; None where there is none."""
         return None if text is None else parse_when(text, self.zone, stand_in=stand_in)
 
+    def until(self, text: str | None) -> When | None:
+        """Read the end of something; None where there is none, or 9999-12-31 stands for none."""
+        day = self.when(text)
+        return None if day is None or day.first == LAST_DAY else day
+
 
 # --- Codes and words ---------------------------------------------------------------------------
 
@@ -272,7 +277,7 @@ def references(found: Iterable[views.Reference] | None) -> tuple[str, ...]:
 
 def period_end(period: views.Period, coder: Coder) -> When | None:
     """The end of a period; of an open one every day from its start on."""
-    end = coder.when(period.end)
+    end = coder.until(period.end)
     if end is not None:
         return end
     start = coder.when(period.start)
@@ -281,7 +286,7 @@ def period_end(period: views.Period, coder: Coder) -> When | None:
 
 def period_start(period: views.Period, coder: Coder) -> When | None:
     """The start of a period; where only its end is known, any day up to that."""
-    start, end = coder.when(period.start), coder.when(period.end)
+    start, end = coder.when(period.start), coder.until(period.end)
     if start is not None or end is None or end.unreadable:
         return start or end
     return When(FIRST_DAY, end.last, text=f"/{end.text}")
@@ -289,7 +294,7 @@ def period_start(period: views.Period, coder: Coder) -> When | None:
 
 def any_day(period: views.Period, coder: Coder) -> When | None:
     """Any day of a period; of one without an end, its start."""
-    start, end = period_start(period, coder), coder.when(period.end)
+    start, end = period_start(period, coder), coder.until(period.end)
     if start is None or end is None:
         return start
     if start.unreadable or end.unreadable or end.last < start.first:

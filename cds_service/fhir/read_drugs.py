@@ -220,8 +220,11 @@ def _stand_in(name: str, text: str | None, broken: frozenset[str], coder: Coder)
     return unreadable_when("") if name in broken else coder.when(text, stand_in=name)
 
 
-def _period(period: views.Period, coder: Coder, *, active: bool) -> _Taken:
+def _period(period: views.Period, coder: Coder, *, active: bool, done: bool = True) -> _Taken:
+    # What was completed lasted as long as it says; what goes on may have an end that is none.
     start, end = coder.when(period.start), coder.when(period.end)
+    if active or not done:
+        end = coder.until(period.end)
     if start is not None and end is not None and _is_before(end, start):
         # A period that ends before it starts says nothing about either day.
         unknown = unreadable_when(f"{period.start}/{period.end}")
@@ -328,7 +331,7 @@ def procedure_times(
         unknown = unreadable_when("")
         return unknown, unknown, False
     if view.performed_period is not None:
-        taken = _period(view.performed_period, coder, active=False)
+        taken = _period(view.performed_period, coder, active=False, done=False)
         return taken.start, taken.end, True
     told = (view.performed_string, view.performed_age, view.performed_range)
     foreign = (view.occurrence_date_time, view.occurrence_period)

@@ -27,7 +27,7 @@ from cds_service.fhir.read_drugs import (
     procedure_unclear,
 )
 from cds_service.record.codes import Match
-from cds_service.record.dates import LAST_DAY, When, parse_when, unreadable_when
+from cds_service.record.dates import When, unreadable_when
 from cds_service.record.model import (
     NO_CONCEPTS,
     AdverseEvent,
@@ -215,9 +215,7 @@ def _abated(
     if broken & _ABATEMENT_DATES:
         return unreadable_when("")
     if view.abatement_date_time is not None:
-        day = parse_when(view.abatement_date_time, coder.zone)
-        # Systems write 9999-12-31 for an end that there is not.
-        return None if day.first == LAST_DAY else day
+        return coder.until(view.abatement_date_time)
     if view.abatement_period is not None:
         return any_day(view.abatement_period, coder)
     if view.abatement_age is not None:

@@ -8,12 +8,13 @@ from __future__ import annotations
 import hashlib
 import string
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol
 
 from pydantic import ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError
 from ruamel.yaml.nodes import MappingNode, Node, SequenceNode
 
 from cds_service.errors import InputError, TrialFileError
@@ -39,7 +40,13 @@ class _Lines:
     """Finds the line of a key path in a YAML text."""
 
     def __init__(self, text: str) -> None:
-        self._root: Node | None = YAML(typ="safe", pure=True).compose(text)
+        self._text = text
+
+    @cached_property
+    def _root(self) -> Node | None:
+        """The file's nodes; only what is wrong with a file asks for them."""
+        root: Node | None = YAML(typ="safe", pure=True).compose(self._text)
+        return root
 
     def of(self, path: Sequence[str | int]) -> int | None:
         """The 1-based line of the deepest part of a path that is there."""
@@ -98,8 +105,6 @@ def _parse(text: str, path: Path) -> tuple[Any, _Lines]:
         mark = cause.problem_mark if isinstance(cause, MarkedYAMLError) else None
         line = None if mark is None else mark.line + 1
         raise TrialFileError(str(error), file=path.name, line=line) from error
-    except YAMLError as error:
-        raise TrialFileError("is not YAML", file=path.name) from error
 
 
 def _form_error(error: ValidationError, content: Any, lines: _Lines, path: Path) -> TrialFileError:

@@ -277,7 +277,10 @@ class Running:
         found = [self.process.pid]
         for one in found:
             for thread in Path(f"/proc/{one}/task").glob("*/children"):
-                found += map(int, thread.read_text(encoding="ascii").split())
+                try:
+                    found += map(int, thread.read_text(encoding="ascii").split())
+                except OSError:  # that thread has just ended
+                    continue
         return found
 
     def memory_kb(self) -> int:

@@ -23,6 +23,7 @@ from tests.charts import (
     case,
     chart,
     coded,
+    condition,
     days_ago,
     dispense,
     everything,
@@ -206,6 +207,17 @@ def _ingredient(**item: Any) -> Any:
         case("unknown rules", "unknown", chart(given(TEMOZOLOMIDE, "2019", implicitRules="urn:x"))),
         case("modifier on an order", "unknown", chart(order(TEMOZOLOMIDE, **STRANGE))),
         case("no status", "unknown", chart(given(TEMOZOLOMIDE, "2019", status=None))),
+        case("a Condition tells of it", "needs_confirmation", chart(condition("Z79.630"))),
+        case(
+            "a Condition tells of it, refuted",
+            "met by absence",
+            chart(condition("Z79.630", verification="refuted")),
+        ),
+        case(
+            "a Condition beside a record of it",
+            "not_met permanent",
+            chart(condition("Z79.630"), given(TEMOZOLOMIDE, "2019")),
+        ),
     ],
 )
 def test_alkylator(expected: str, content: Json, how: Json) -> None:

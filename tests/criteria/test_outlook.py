@@ -18,6 +18,7 @@ from tests.charts import (
     Json,
     attestations,
     chart,
+    coded,
     condition,
     cycle,
     days_ago,
@@ -115,6 +116,22 @@ class TestOverall:
         ("sstr-pet", chart(pet("2026-05", id_="pet")), date(2029, 5, 1)),
         ("age", chart(person={"birthDate": "1970"}), None),
         ("everolimus-limit", chart(statement(EVEROLIMUS, "2021-10", "2021-10")), None),
+        # It may also be the newest result of the last days, whatever the day; then it decides.
+        (
+            "platelets",
+            chart(lab("platelets", 90, "10*9/L", "2026-11-31", id_="odd")),
+            date(2026, 12, 8),
+        ),
+        (
+            "platelets",
+            chart(lab("platelets", 90, "10*9/L", "2026-11", id_="odd")),
+            date(2026, 12, 8),
+        ),
+        (
+            "platelets",
+            chart(lab("platelets", 90, "10*9/L", "2026-11", id_="plt")),
+            date(2026, 11, 29),
+        ),
     ],
 )
 def test_a_vague_date_ends_a_status_with_its_first_day(
@@ -128,6 +145,46 @@ def test_a_vague_date_ends_a_status_with_its_first_day(
 
 def _answer(criterion: str, said: str, **more: Any) -> Any:
     return {"criterion": criterion, "answer": said} | more
+
+
+BRAIN = condition(coded("C79.31", text="Brain metastases"), onset="2024-03-04")
+
+
+@pytest.mark.parametrize(
+    ("steroids", "expected"),
+    [
+        ([statement(DEXAMETHASONE, "2026-11-01", "9999-12-31", status="active")], None),
+        ([statement(DEXAMETHASONE, "2026-11-01", "9999", status="active")], None),
+        ([statement(DEXAMETHASONE, "2026-11-01", "9999-12-31")], None),
+        ([statement(DEXAMETHASONE, "2026-11-01", "2026-11-30")], date(2026, 12, 28)),
+        ([statement(DEXAMETHASONE, "2026-11-01", "2026-11")], date(2026, 12, 28)),
+        (
+            [given(DEXAMETHASONE, "2026-11-10"), given(DEXAMETHASONE, "2026-11-31", id_="odd")],
+            date(2026, 12, 8),
+        ),
+    ],
+)
+def test_no_end_that_nobody_recorded_is_told(steroids: list[Json], expected: date | None) -> None:
+    """Systems write 9999 for an end that there is not; an unreadable day is none to come."""
+    found = result(screen(chart(BRAIN, *steroids)), "brain-metastases")
+
+    assert ("not_met", expected) == (found.status, found.eligible_from)
+    assert ("new_data" if expected is None else "time") == found.change
+    assert "900" not in found.summary
+
+
+@pytest.mark.parametrize("end", [None, "9999-12-31"])
+def test_an_operation_that_goes_on_is_told_with_no_day_of_another_age(end: str | None) -> None:
+    """Where it surely ends nobody knows; told is when it may be long enough ago."""
+    period = {"start": "2026-11-10"} | ({"end": end} if end else {})
+    operation = procedure("236886002", status="in-progress", performedPeriod=period)
+    found = result(screen(chart(operation)), "recent-surgery")
+
+    assert ("not_met", "time", date(2026, 12, 23)) == (
+        found.status,
+        found.change,
+        found.eligible_from,
+    )
 
 
 class TestAttestations:
@@ -365,6 +422,20 @@ class TestOutlook:
                 on_the_day = screen(CHARTS[name], one.eligible_from, site=SITE)
                 assert "not_met" == result(before, one.id).status, one.id
                 assert "not_met" != result(on_the_day, one.id).status, one.id
+
+    @pytest.mark.parametrize(
+        ("born", "surely"),
+        [
+            ("2009-12", date(2027, 12, 31)),
+            ("2009", date(2027, 12, 31)),
+            ("2010", date(2028, 12, 31)),
+        ],
+    )
+    def test_a_vague_date_ends_a_refusal_with_its_last_day(self, born: str, surely: date) -> None:
+        """However far beyond the outlook: from its first day the patient is only perhaps of age."""
+        one = result(screen(chart(person={"birthDate": born})), "age")
+
+        assert ("not_met", surely) == (one.status, one.eligible_from)
 
     def test_labs_run_out(self) -> None:
         """All is met until the first result expires."""

@@ -217,6 +217,7 @@ def _karnofsky(score: int, comparator: str) -> Any:
         case("detail 33: unit 1", "met", chart(_ecog(valueQuantity=quantity(2, "1")))),
         case("detail 33: unit {score}", "met", chart(_ecog(valueQuantity=quantity(2, "{score}")))),
         case("detail 33: another unit", "unknown", chart(_ecog(valueQuantity=quantity(2, "kg")))),
+        case("no whole grade", "unknown", chart(_ecog(valueQuantity=quantity(1.5)))),
         case("detail 1: implausible newest", "unknown", chart(_ecog(valueInteger=6))),
         case("detail 1: unreadable newest", "unknown", chart(_ecog(valueString="ambulatory"))),
         case(

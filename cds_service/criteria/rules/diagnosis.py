@@ -8,6 +8,7 @@ from datetime import date, timedelta
 from cds_service.criteria.finding import Context, Finding, dated, named, shown_date, types_of
 from cds_service.criteria.latest import against, latest, newest
 from cds_service.criteria.rules.drugs import given
+from cds_service.record.dates import LAST_DAY
 from cds_service.record.model import (
     Diagnosis,
     Exposure,
@@ -173,7 +174,7 @@ def _on_steroid(
     context: Context,
 ) -> Finding | None:
     clock = context.view.clock
-    current = [one for one in steroids if one.ongoing and one.end is None]
+    current = [one for one in steroids if (one.ongoing and one.end is None) or _endless(one)]
     if current:
         on: tuple[Diagnosis | Exposure, ...] = (*found, *current)
         return Finding("on_steroid", on, {"what": named(current)}, stands=True)
@@ -192,6 +193,10 @@ def _on_steroid(
     taken = [one for _, one in recent]
     values = {"what": named(taken), "date": day.isoformat()}
     return Finding("recent_steroid", (*found, *taken), values, stands=True)
+
+
+def _endless(one: Exposure) -> bool:
+    return one.end is not None and one.end.first == LAST_DAY
 
 
 # --- Heart failure -----------------------------------------------------------------------------

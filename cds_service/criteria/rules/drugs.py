@@ -140,6 +140,9 @@ def no_exposure(rule: NoExposureRule, context: Context) -> Finding:
         return Finding("ordered_only", tuple(ordered), {"what": dated(ordered)})
     if systemic:
         return Finding("by_text", tuple(systemic), {"what": dated(systemic)})
+    told = context.view.diagnoses(rule.review_diagnoses) if rule.review_diagnoses else []
+    if told:
+        return Finding("told", tuple(told), {"what": dated(told)})
     return Finding("none")
 
 

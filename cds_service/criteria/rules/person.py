@@ -77,7 +77,10 @@ def _against(rule: PerformanceRule, one: Result) -> str:
     amount = one.amount
     if amount is None and (score := _score(rule, one)) is not None:
         amount = Span(Decimal(score), Decimal(score))
-    return "unusable" if amount is None else against(amount, "<=", rule.maximum)
+    # The scale has whole grades only.
+    if amount is None or (amount.exact is not None and amount.exact % 1):
+        return "unusable"
+    return against(amount, "<=", rule.maximum)
 
 
 def _score(rule: PerformanceRule, one: Result) -> int | None:

@@ -22,14 +22,19 @@ class ExposureDaysRule(RuleModel):
 
 
 class NoExposureRule(RuleModel):
-    """Never exposed to a class of drug, at any time."""
+    """Never exposed to a class of drug, at any time.
+
+    Args:
+        review_diagnoses: Conditions that tell of its use, for a person to judge.
+    """
 
     kind: Literal["no-exposure"]
     drug: tuple[Concept, ...]
     local_forms: tuple[Concept, ...]
+    review_diagnoses: tuple[Concept, ...] = ()
     OUTCOMES = outcomes(
-        given="what date", local="what", ordered_only="what", by_text="what", none=""
-    )
+        given="what date", local="what", ordered_only="what", by_text="what", told="what", none="",
+    )  # fmt: skip
 
 
 class InformationRule(RuleModel):
