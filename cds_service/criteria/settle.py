@@ -18,7 +18,7 @@ import msgspec
 from cds_service.criteria.clock import Clock
 from cds_service.criteria.finding import Context, Finding, SiteFacts, Wording
 from cds_service.criteria.view import Fact, RecordIndex, Settled, View, possible_days
-from cds_service.record.dates import When
+from cds_service.record.dates import LAST_DAY, When
 from cds_service.record.model import Exposure, ProcedureDone, Record
 from cds_service.record.reads import Complete, Unreadable
 from cds_service.report import Basis, Change, Status
@@ -165,11 +165,18 @@ def _across_cases(question: _Question, view: View, first: Judgement) -> Judgemen
 
 
 def _cut_off(view: View) -> set[date] | None:
-    """The days to come up to which vague dates reach; None where none reaches beyond today."""
+    """Days to come on which vague dates may mean something else; None where none reaches there.
+
+    These are the last days that they can mean, and those after facts of today or later, which the
+    vague ones may then be newer than.
+    """
     today = view.clock.today
     dates = (day for fact in view.loose.values() for day in (fact.when, getattr(fact, "end", None)))
     reaching = [day for day in dates if day is not None and not day.exact and day.last > today]
-    return {day.last for day in reaching if not day.unreadable} if reaching else None
+    if not reaching:
+        return None
+    passed = {day + _DAY for day in view.exact_days if today <= day < LAST_DAY}
+    return passed | {day.last for day in reaching if not day.unreadable}
 
 
 def _asked(view: View) -> int:

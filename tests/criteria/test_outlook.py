@@ -353,6 +353,14 @@ CHARTS = {
         lab("hemoglobin", 100, "g/L", "2026-11"), procedure("54357003", "2026-10"), without="hb"
     ),
     "young": chart(person={"birthDate": "2009-02-28"}),
+    "unreadable dates": chart(
+        lab("platelets", 90, "10*9/L", "2026-11-31", id_="odd"),
+        given(DEXAMETHASONE, "2026-11-31"),
+    ),
+    "a vague result beside one of the day": chart(
+        lab("hemoglobin", 70, "g/L", "2026", id_="hb"),
+        lab("hemoglobin", 85, "g/L", TODAY.isoformat(), id_="new"),
+    ),
     "pregnancy": woman(
         condition("Z33.1", onset="2026-12-24"),
         observation("pregnancy status", days_ago(280), valueCodeableConcept=words("pregnant")),
