@@ -185,7 +185,7 @@ class Coder:
     def until(self, text: str | None) -> When | None:
         """Read the end of something; None where there is none, or 9999-12-31 stands for none."""
         day = self.when(text)
-        return None if day is None or day.first == LAST_DAY else day
+        return None if day is None or day.endless else day
 
 
 # --- Codes and words ---------------------------------------------------------------------------

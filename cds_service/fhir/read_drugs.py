@@ -222,9 +222,8 @@ def _stand_in(name: str, text: str | None, broken: frozenset[str], coder: Coder)
 
 def _period(period: views.Period, coder: Coder, *, active: bool, done: bool = True) -> _Taken:
     # What was completed lasted as long as it says; what goes on may have an end that is none.
-    start, end = coder.when(period.start), coder.when(period.end)
-    if active or not done:
-        end = coder.until(period.end)
+    read_end = coder.when if done and not active else coder.until
+    start, end = coder.when(period.start), read_end(period.end)
     if start is not None and end is not None and _is_before(end, start):
         # A period that ends before it starts says nothing about either day.
         unknown = unreadable_when(f"{period.start}/{period.end}")

@@ -61,6 +61,11 @@ class When(msgspec.Struct, frozen=True, gc=False):
         """Whether only the last day it can mean is recorded."""
         return self.first == FIRST_DAY and not self.unreadable
 
+    @property
+    def endless(self) -> bool:
+        """Whether it is 9999-12-31 or so, which systems write for an end that there is not."""
+        return self.first == LAST_DAY
+
     def shown(self) -> str:
         """The day for a reader: ISO 8601, or the partial date as recorded."""
         if self.unreadable:

@@ -8,7 +8,6 @@ from datetime import date, timedelta
 from cds_service.criteria.finding import Context, Finding, dated, named, shown_date, types_of
 from cds_service.criteria.latest import against, latest, newest
 from cds_service.criteria.rules.drugs import given
-from cds_service.record.dates import LAST_DAY
 from cds_service.record.model import (
     Diagnosis,
     Exposure,
@@ -174,7 +173,7 @@ def _on_steroid(
     context: Context,
 ) -> Finding | None:
     clock = context.view.clock
-    current = [one for one in steroids if (one.ongoing and one.end is None) or _endless(one)]
+    current = [one for one in steroids if _goes_on(one)]
     if current:
         on: tuple[Diagnosis | Exposure, ...] = (*found, *current)
         return Finding("on_steroid", on, {"what": named(current)}, stands=True)
@@ -195,8 +194,8 @@ def _on_steroid(
     return Finding("recent_steroid", (*found, *taken), values, stands=True)
 
 
-def _endless(one: Exposure) -> bool:
-    return one.end is not None and one.end.first == LAST_DAY
+def _goes_on(one: Exposure) -> bool:
+    return one.ongoing if one.end is None else one.end.endless
 
 
 # --- Heart failure -----------------------------------------------------------------------------

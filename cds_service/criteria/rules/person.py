@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from cds_service.criteria.finding import Context, Finding, shown_date
 from cds_service.criteria.latest import Latest, against, day_of, latest
+from cds_service.criteria.rules.laboratory import shown_values
 from cds_service.record.amounts import Span
 from cds_service.record.dates import birthday, completed_years
 from cds_service.record.model import Result
@@ -99,7 +100,7 @@ def _other_scale(rule: PerformanceRule, context: Context) -> Finding:
     if deciding is None:
         return Finding("none")
     facts = deciding.results
-    values = {"value": _shown(facts), "date": day_of(facts)}
+    values = {"value": shown_values(facts), "date": day_of(facts)}
     if any(one.amount is None for one in facts):
         return Finding("unusable", facts, values)
     found = {_converted(rule, one.amount) for one in facts if one.amount is not None}
@@ -116,10 +117,6 @@ def _converted(rule: PerformanceRule, amount: Span) -> str:
     above = against(amount, ">", rule.other_not_met_to) == "met"
     below = against(amount, "<", rule.other_met_from) == "met"
     return "converted_unclear" if above and below else "converted_straddles"
-
-
-def _shown(facts: Sequence[Result]) -> str:
-    return ", ".join(dict.fromkeys(one.text for one in facts))
 
 
 def _notes(
